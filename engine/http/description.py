@@ -122,11 +122,7 @@ HEADERS: dict[str, dict[str, str]] = {
 AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
 FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 """A body that is a file. Its type is that of the content; generators know bytes by this one alone."""
-FILES = {
-    CSV: "The whole ledger, with a byte order mark and heads in both languages.",
-    XLSX: "A workbook (Office Open XML) with a sheet for each kind of case.",
-}
-"""Files that are sent as a whole, by their media type."""
+WHOLE_CSV = "The whole ledger, with a byte order mark and heads in both languages."
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
@@ -215,8 +211,8 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     if structs:
         media = "application/json"
         shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
-    elif (media := str(handler.media_type or "")) in FILES:
-        shape = {"type": "string", "description": FILES[media]}
+    elif (media := str(handler.media_type or "")) == CSV:
+        shape = {"type": "string", "description": WHOLE_CSV}
     elif answered(handler) == [Stream]:
         media, shape = "text/event-stream", {"type": "string", "description": STREAMED.replace("\n", " ")}
     elif answered(handler) == [dict[str, Any]]:
@@ -236,6 +232,9 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     found: dict[str, Any] = {
         str(status): {"description": text[status], "content": {media: {"schema": shape}}} for status in statuses
     }
+    if handler.media_type == XLSX:
+        workbook = "A workbook (Office Open XML) with a sheet for each kind of case."
+        found = {"200": {"description": workbook, "content": FILE}}
     if name == "show_file":
         found = {
             "200": {"description": f"The bytes, as {', '.join(ENDINGS)}.", "content": FILE},

@@ -60,13 +60,17 @@ class PersonRefused(GridpatrolError):
     """No token can be given, or there is none."""
 
 
+class UnknownPost(PersonRefused):
+    """The active pack has no post of this code."""
+
+
 def add(engine: Engine, wanted: PersonWanted, operator: Operator) -> Issued:
     """A first token for a post. PersonRefused for a post that the active pack does not have, for a machine's, and for
     one that has a token already."""
     active = engine.active()
     post = active.posts.get(wanted.post) if active is not None else None
     if post is None:
-        raise PersonRefused("the active pack has no post of this code", remedy="see posts.csv of the pack")
+        raise UnknownPost("the active pack has no post of this code", remedy="see posts.csv of the pack")
     if post.machine:
         remedy = "name the system in the file of principals"
         raise PersonRefused("this post is a machine's, and the table is for people", remedy=remedy)

@@ -173,6 +173,9 @@ def retry(name: str, database: str | None) -> None:
       gridpatrol channel retry mail
     """
     settings = settings_of(database=database)
+    known = [state.channel for state in states_of(settings, [])]
+    if name not in known:
+        raise click.UsageError(f"no channel {name!r} has told anything; there are: {', '.join(known) or 'none'}")
     with reading(settings) as opened, opened.begin() as connection:
         count = channels.try_again(connection, name, now_ms())
         audit.write(connection, options.operator(), Act.CHANNEL_RETRIED, name)

@@ -81,6 +81,8 @@ def add(post: str, reads: tuple[str, ...], days: int | None, database: str | Non
     try:
         with writing(settings, listening=False) as engine:
             issued = tokens.add(engine, wanted, options.operator())
+    except tokens.UnknownPost as error:
+        raise click.UsageError(str(error)) from error
     except LeaseTaken:
         issued = msgspec.convert(server.post("/v1/operator/people", msgspec.json.encode(wanted)), Issued)
     show_issued(issued, as_json)

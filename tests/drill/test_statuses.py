@@ -77,6 +77,11 @@ ROWS = (
     ("case list", DONE, DONE),
     ("case list --definition nothing", USAGE, USAGE),
     ("case show WY01.none", WRONG, WRONG),
+    ("channel check", WRONG, WRONG),  # no file is named
+    ("channel deliveries", DONE, DONE),
+    ("channel list", DONE, DONE),
+    ("channel retry nothing", USAGE, USAGE),
+    ("channel test nothing", WRONG, WRONG),
     ("clock settle --why right", DONE, TRY_AGAIN),
     ("clock show", DONE, TRY_AGAIN),
     ("db copy --from sqlite:///run.db --database sqlite:///other.db", DONE, TRY_AGAIN),
@@ -103,6 +108,8 @@ ROWS = (
     ("incident list --at 2099-07-03T17:00-04:00", USAGE, USAGE),  # still to come
     ("incident list --sort nothing", USAGE, USAGE),
     ("incident show WY01.none", WRONG, WRONG),
+    ("ledger -o ledger.csv", DONE, DONE),
+    ("ledger -o ledger.csv --grid NOWHERE", USAGE, USAGE),
     ("log export -o again.jsonl", DONE, DONE),
     ("log retry", DONE, TRY_AGAIN),
     ("log settle 0 0", USAGE, USAGE),
@@ -119,12 +126,18 @@ ROWS = (
     ("pack diff bad-pack weiyang", WRONG, WRONG),
     ("pack diff weiyang nowhere", USAGE, USAGE),
     ("pack list", DONE, DONE),
+    ("performance cases nothing", USAGE, USAGE),
+    ("performance cases reported", DONE, DONE),
     ("performance rebuild", DONE, TRY_AGAIN),
     ("performance show", DONE, DONE),
     ("performance show --at 2099-07-03T17:00-04:00", USAGE, USAGE),
     ("performance show --period eon", USAGE, USAGE),
-    ("principal list", WRONG, WRONG),  # no file is named
+    ("principal add NOBODY", USAGE, TRY_AGAIN),
+    ("principal add WY01-CHIEF", DONE, TRY_AGAIN),
+    ("principal list", DONE, DONE),
+    ("principal rotate WY02-CHIEF", WRONG, TRY_AGAIN),  # nobody is there
     ("principal token somebody", DONE, DONE),
+    ("principal withdraw WY02-CHIEF", WRONG, TRY_AGAIN),
     ("publish good.jsonl", WRONG, TRY_AGAIN),
     ("publish nowhere.jsonl", USAGE, USAGE),
     ("replay log.jsonl", DONE, TRY_AGAIN),  # it holds this very log
@@ -137,6 +150,8 @@ ROWS = (
     ("schema nothing", USAGE, USAGE),
     ("serve --listen 127.0.0.1:0 --for 0.1", DONE, TRY_AGAIN),
     ("serve --role nobody", USAGE, USAGE),
+    ("task list --post NOBODY", USAGE, USAGE),
+    ("task list --post WY01-01-MEMBER", DONE, DONE),
     ("topic create", WRONG, WRONG),  # no broker is named
     ("verify", DONE, DONE),
     ("verify --expect 00", USAGE, USAGE),
