@@ -13,8 +13,9 @@ WORKERS ?= 3
 # A file at a time, since its tests share fixtures; in the order of setup.cfg, so that the longest come first.
 SPREAD := --dist loadfile --no-loadscope-reorder
 # The longest drills start first, so that no process is left alone with one of them at the end; short ones come last.
-LONGEST := $(patsubst %,tests/drill/test_%.py,chaos stream_workers recipes growing_up rebalances cluster_roles bench_cluster \
-  city_figures cli_serve cluster_all worker_outages cluster_command secured_cluster telling_killed)
+LONGEST := $(patsubst %,tests/drill/test_%.py,chaos city_streams stream_workers recipes growing_up alarms rebalances \
+  bench_cluster cluster_roles city_figures every_operation bench cli_serve cluster_all worker_outages cluster_command \
+  secured_cluster telling_killed)
 DRILLS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/drill/test_*.py))
 # Properties only compute: one process a core, each taking the next test wherever it stands.
 CORES := $(shell nproc 2>/dev/null || echo 2)
