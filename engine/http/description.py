@@ -234,7 +234,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     }
     if handler.media_type == XLSX:
         workbook = "A workbook (Office Open XML) with a sheet for each kind of case."
-        found = {"200": {"description": workbook, "content": FILE}}
+        found = {"200": {"description": workbook, "content": {XLSX: next(iter(FILE.values())), **FILE}}}
     if name == "show_file":
         found = {
             "200": {"description": f"The bytes, as {', '.join(ENDINGS)}.", "content": FILE},
