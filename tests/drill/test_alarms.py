@@ -43,7 +43,7 @@ from gridpatrol.run.wiring import writing
 from schemas.refusals import Refusal
 from tests.integration.test_monitoring import ALARMS, worker_of
 from tests.integration.test_standing import broken
-from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, event, subject
+from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, event, instant, subject
 from tests.support.fast_clock import Day, FastClock
 from tests.support.rule_tests import Scrape, firing
 from tests.support.serving import config_of, prepared, running, tell
@@ -216,7 +216,9 @@ def ten_cases_are_forgotten(site: Site) -> None:
 
 
 def nothing_fires(site: Site) -> None:
-    site.tell(reported(1, now_ms() - 2 * DAY), now_ms() - 2 * DAY)
+    # By order, since working hours may all lie ahead: a report of Friday evening is due on Monday.
+    at = now_ms() - 2 * DAY
+    site.tell(reported(1, at, deadline=instant(at + DAY)), at)
 
 
 def nobody_decides(site: Site) -> None:
