@@ -14,7 +14,7 @@ from schemas.kinds import incident
 from schemas.members import Evidence
 from schemas.refusals import Reason, Refusal
 from workflows import holding, routing, sla
-from workflows.case import TOTAL, AlertedRung, Owner
+from workflows.case import TOTAL, AlertedRung, Clock, Owner
 from workflows.clocks.limits import Limit, LimitError, parse_limit
 from workflows.decision import Decision
 from workflows.machine import Speaker
@@ -217,16 +217,24 @@ def order_deadline(d: Decision, data: events.DeadlineOrdered, speaker: Speaker) 
         return limit
     if (limit is None) == (data.due is None):
         return Refusal(Reason.INVALID, "data", "give either due or limit")
-    clock = d.case.clock(data.clock)
-    if clock is None:
-        names = ", ".join(c.name for c in d.case.clocks)
-        return Refusal(Reason.INVALID, "data.clock", f"no clock of this name runs; running: {names}")
+    clock = running(d, data.clock)
+    if isinstance(clock, Refusal):
+        return clock
     due = to_ms(data.due) if data.due else None
     refused = refuse_past(d, due, d.judged(clock.judged))
     if refused:
         return refused
     sla.retarget(d, clock, due=due, limit=limit, why="ordered")
     return None
+
+
+def running(d: Decision, name: str, level: int | None = None) -> Clock | Refusal:
+    """The clock of a name that runs or is paused."""
+    clock = d.case.clock(name, level)
+    if clock is not None:
+        return clock
+    names = ", ".join(c.name for c in d.case.clocks)
+    return Refusal(Reason.INVALID, "data.clock", f"no clock of this name runs; running: {names}")
 
 
 def refuse_past(d: Decision, due: int | None, judged: int) -> Refusal | None:

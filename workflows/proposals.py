@@ -21,10 +21,10 @@ from schemas.proposals import (
 )
 from schemas.refusals import Reason, Refusal
 from workflows import sla
-from workflows.case import Clock, Proposal
+from workflows.case import Proposal
 from workflows.clocks.limits import limit_text, parse_limit
 from workflows.decision import Decision
-from workflows.effects import parse_ordered, refuse_past
+from workflows.effects import parse_ordered, refuse_past, running
 from workflows.machine import Speaker
 
 EXTENSION, SUSPENSION = "extension", "suspension"
@@ -153,15 +153,6 @@ def _refused(d: Decision, speaker: Speaker, what: str) -> Refusal | None:
     found = [open_proposal(d, speaker, what, clock) for clock in clocks]
     refusals = [each for each in found if isinstance(each, Refusal)]
     return refusals[0] if len(refusals) == len(found) else None
-
-
-def running(d: Decision, name: str, level: int | None = None) -> Clock | Refusal:
-    """The clock of a name that runs or is paused."""
-    clock = d.case.clock(name, level)
-    if clock is not None:
-        return clock
-    names = ", ".join(c.name for c in d.case.clocks)
-    return Refusal(Reason.INVALID, "data.clock", f"no clock of this name runs; running: {names}")
 
 
 def open_proposal(d: Decision, speaker: Speaker, what: str, clock: str = "") -> Proposal | Refusal:
