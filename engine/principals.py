@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from engine.errors import SettingsError
 from engine.quotas import UNLIMITED, Quota
+from engine.watched_files import WatchedFiles
 from schemas.envelope import Envelope
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
@@ -176,7 +177,7 @@ class Principals:
         self._names: dict[str, Principal] = {}
         self._tokens: dict[str, Principal] = {}  # by digest
         self._digests: dict[str, str] = {}
-        self._looked, self._state = time.monotonic(), self._look()
+        self._looked, self._watched = time.monotonic(), WatchedFiles([path] if path else [])
         if self.path is not None:
             self._take(self.path)
 
@@ -220,23 +221,14 @@ class Principals:
         self._refresh()
         return iter(list(self._names.values()))
 
-    def _look(self) -> tuple[int, int, int] | None:
-        """The state of the file, which is another one after a change."""
-        try:
-            found = self.path.stat() if self.path else None
-        except OSError:
-            return None
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
-
     def _refresh(self) -> None:
         """Read the file again if it has changed. One that cannot be used is logged once, and changes nothing."""
         now = time.monotonic()
         if self.path is None or now - self._looked < LOOK_S:
             return
-        self._looked, state = now, self._look()
-        if state == self._state:
+        self._looked = now
+        if not self._watched.changed():
             return
-        self._state = state
         try:
             self._take(self.path)
         except SettingsError as error:

@@ -10,7 +10,6 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from consumers.channels.kinds import send as send_by_kind
 from consumers.channels.sender import ChannelSender, Send
@@ -21,6 +20,7 @@ from engine.loop import Loop
 from engine.metrics.counters import Counters
 from engine.store import channels
 from engine.store.database import Database, DriverError, refuses
+from engine.watched_files import WatchedFiles
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ AGAIN_S = 60.0
 STOP_S = 30.0
 """How long a sender that is stopped may take: it waits for the answer that is under way."""
 SENDS = LeaseName("sends by the channels of", ".channels.lease", 0x6368616E)  # "chan"
-
-State = tuple[tuple[int, int, int] | None, ...]
 
 
 class ChannelKeeper(Loop):
@@ -57,7 +55,7 @@ class ChannelKeeper(Loop):
         self.database, self.path = database, path
         self._counters, self._judged, self._send, self._leased = counters, judged, send, leased
         self.config: ChannelFile = read_channels(path)
-        self._state = self._look()
+        self._watched = WatchedFiles(self.config.files)
         self.senders: dict[str, ChannelSender] = {}
         self._ended_s: dict[str, float] = {}
         self._lease: Lease | None = None
@@ -134,30 +132,19 @@ class ChannelKeeper(Loop):
 
     # ---- the file -------------------------------------------------------------------------------------------
 
-    def _look(self) -> State:
-        """The state of the files, which is another one after a change."""
-        found: list[tuple[int, int, int] | None] = []
-        for file in self.config.files:
-            try:
-                state = Path(file).stat()
-                found.append((state.st_mtime_ns, state.st_size, state.st_ino))
-            except OSError:
-                found.append(None)
-        return tuple(found)
-
     def _refresh(self) -> None:
         """Read the file again if it, or one that it names, has changed."""
-        state = self._look()
-        if state == self._state:
+        if not self._watched.changed():
             return
-        self._state = state
         try:
             fresh = read_channels(self.path)
         except SettingsError as error:
             log.error("channels.kept", extra={"file": self.path, "why": str(error)})
             return
         was, self.config = self.config, fresh
-        self._state, self._closed = self._look(), False
+        self._closed = False
+        if fresh.files != was.files:
+            self._watched.watch(fresh.files)
         self._stop_senders({name for name in self.senders if said_of(was, name) != said_of(fresh, name)})
         log.info("channels.read", extra={"file": self.path, "channels": len(fresh.channels)})
         self._say()

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import admission, principals
+from engine import admission
 from engine.clock import now_ms
 from engine.http import operator, people
 from engine.operations import erasure
@@ -25,6 +25,7 @@ from tests.integration.test_erasure import CASE, NAME, OTHER, bodies, keep_bad
 from tests.support.builders import HOUR, OPERATOR, STREET, event, shipped, subject, weiyang
 from tests.support.recorded import gridpatrol
 from tests.support.serving import prepared, served, tell
+from tests.support.settings_files import put_file, read_at_once
 from workflows.policy import model
 
 ROW = ("who", "act", "object", "via", "outcome")
@@ -226,11 +227,11 @@ def test_a_change_of_the_file_of_principals_is_audited_once_whoever_finds_it(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that was made while no door ran; what the file says is not told, least of all a token."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
+    read_at_once(monkeypatch)
     file, digest = tmp_path / "principals.toml", f"sha256:{'0' * 64}"
 
     def write(*entries: str) -> None:
-        file.write_text("\n".join(f"[principal.{entry}" for entry in entries))
+        put_file(file, "\n".join(f"[principal.{entry}" for entry in entries))
         file.chmod(0o600)
 
     write('app]\nactors = ["WY*"]', "ops]\noperator = true")

@@ -32,6 +32,7 @@ from tests.support.channel_feed import (
     notice,
     one_channel,
 )
+from tests.support.settings_files import put_file, read_at_once
 
 MORNING = at("03-02 09:00")
 SECOND, MINUTE = 1000, 60_000
@@ -391,18 +392,21 @@ def test_two_processes_never_take_the_same_lines(database, tmp_path):
 # ---- the keeper -------------------------------------------------------------------------------------------------
 
 
-def test_a_channel_that_leaves_the_file_is_closed_and_a_broken_file_changes_nothing(database, tmp_path, caplog):
+def test_a_channel_that_leaves_the_file_is_closed_and_a_broken_file_changes_nothing(
+    database, tmp_path, caplog, monkeypatch
+):
+    read_at_once(monkeypatch)
     file = channel_file(tmp_path, "")
     hook = receiver(database, tmp_path, "digest = true")
     feed(database, MORNING, alert(1, due=MORNING))
     hook.until()
     keeper = ChannelKeeper(database, str(file), Counters(), lambda _: lambda: MORNING, leased=True)
     try:
-        file.write_text("[channel.hook]\nkind = 'pigeon'", encoding="utf-8")
+        put_file(file, "[channel.hook]\nkind = 'pigeon'")
         keeper.run_once()
         assert "channels.kept" in caplog.text
         assert list(keeper.senders) == ["hook"] and hook.statuses() == ["waiting"]
-        file.write_text("keep_days = 30\n", encoding="utf-8")
+        put_file(file, "keep_days = 30\n")
         keeper.run_once()
         assert keeper.senders == {}
         [told] = hook.lines()

@@ -12,7 +12,6 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from engine import principals
 from engine.clock import now_ms
 from engine.errors import SettingsError
 from engine.http.app import create_app
@@ -24,6 +23,7 @@ from gridpatrol.client import Refused, Server
 from tests.integration.test_door import problem, report
 from tests.support.builders import HOTLINE, STREET, event, subject
 from tests.support.serving import Served, prepared, served
+from tests.support.settings_files import put_file, read_at_once
 
 TOKENS = {name: new_token() for name in ("hotline", "app", "supervision", "ops", "new")}
 FILE = f"""
@@ -101,15 +101,8 @@ def bearer(name: str) -> dict[str, str]:
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of principals; every request looks at it."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
-    return rewritten(tmp_path / "principals.toml", FILE)
-
-
-def rewritten(file: Path, text: str) -> Path:
-    """A file that nobody else can write."""
-    file.write_text(text, encoding="utf-8")
-    file.chmod(0o600)
-    return file
+    read_at_once(monkeypatch)
+    return put_file(tmp_path / "principals.toml", FILE)
 
 
 @pytest.fixture
@@ -123,7 +116,7 @@ def door(sqlite_url: str, file: Path) -> Iterator[Served]:
 def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The same for tests that change nothing."""
     folder = tmp_path_factory.mktemp("door")
-    file = rewritten(folder / "principals.toml", FILE)
+    file = put_file(folder / "principals.toml", FILE)
     with prepared(f"sqlite:///{folder / 'gridpatrol.db'}", principals=str(file)) as engine, served(engine) as running:
         yield running
 
@@ -281,10 +274,10 @@ def test_a_forged_letter_is_replayed_only_when_its_sender_may_speak_for_the_acto
     replay = f"/v1/operator/letters/{letter}/replays"
     body = problem(door.client.post(replay, headers=bearer("ops")), 409)
     assert "still refused: forbidden (actor)" in body["detail"]
-    rewritten(file, FILE.replace('["WY??-*"]', f'["WY??-*", "{HOTLINE}"]'))
+    put_file(file, FILE.replace('["WY??-*"]', f'["WY??-*", "{HOTLINE}"]'))
     answer = door.client.post(replay, headers=bearer("ops"))
     assert answer.json()["outcome"] == "done"
-    rewritten(file, FILE.replace("principal.app", "principal.phones"))
+    put_file(file, FILE.replace("principal.app", "principal.phones"))
     assert "no principal any more" in problem(door.client.post(replay, headers=bearer("ops")), 409)["detail"]
 
 
@@ -326,11 +319,11 @@ def test_a_token_is_changed_while_the_door_is_open(door: Served, file: Path) -> 
 
     assert (status("supervision"), status("new")) == (200, 401)
     old, fresh = digest_of(TOKENS["supervision"]), digest_of(TOKENS["new"])
-    rewritten(file, FILE.replace(f'["{old}"]', f'["{old}", "{fresh}"]'))
+    put_file(file, FILE.replace(f'["{old}"]', f'["{old}", "{fresh}"]'))
     assert (status("supervision"), status("new")) == (200, 200)
-    rewritten(file, FILE.replace(old, fresh))
+    put_file(file, FILE.replace(old, fresh))
     assert (status("supervision"), status("new")) == (401, 200)
-    rewritten(file, "[principal.supervision")  # half an edit closes no door
+    put_file(file, "[principal.supervision")  # half an edit closes no door
     assert (status("supervision"), status("new")) == (401, 200)
 
 
@@ -385,7 +378,7 @@ def test_a_token_from_the_command_opens_the_door_once_its_line_is_in_the_file(
     made = command("principal", "token", "street")
     token, line = made.stdout.strip(), made.stderr.splitlines()[-1].strip()
     assert token not in made.stderr
-    rewritten(file, f'{FILE}[principal.street]\nactors = ["{STREET}"]\ntokens = [\n{line}\n]\n')
+    put_file(file, f'{FILE}[principal.street]\nactors = ["{STREET}"]\ntokens = [\n{line}\n]\n')
     own = event("incident.accepted", STREET, now_ms())
     assert door.post(own, Authorization=f"bearer {token}").status_code == 202
     assert command("principal", "token", "No Name").exit_code == 1

@@ -15,15 +15,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from engine import principals
 from engine.principals import digest_of, new_token
 from engine.store import dead_letters
 from gridpatrol.client import Server
 from tests.integration.test_door import new, problem
-from tests.integration.test_door_principals import rewritten
 from tests.integration.test_fairness import hanging
 from tests.support.builders import HOTLINE
 from tests.support.serving import Served, prepared, served, wait_until
+from tests.support.settings_files import put_file, read_at_once
 
 TOKENS = {name: new_token() for name in ("app", "neighbour", "screen", "other")}
 FILE = f"""
@@ -56,8 +55,8 @@ def bearer(name: str) -> dict[str, str]:
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(principals, "LOOK_S", 0)
-    return rewritten(tmp_path / "principals.toml", FILE)
+    read_at_once(monkeypatch)
+    return put_file(tmp_path / "principals.toml", FILE)
 
 
 @pytest.fixture
@@ -121,7 +120,7 @@ def test_early_events_find_a_place_up_to_the_quota_and_the_neighbour_s_find_thei
 
 
 def test_a_second_batch_waits_for_the_first_and_single_events_do_not(door: Served, file: Path) -> None:
-    rewritten(file, FILE.replace("events_burst = 20", "events_burst = 2000"))
+    put_file(file, FILE.replace("events_burst = 20", "events_burst = 2000"))
     _, go_on = hanging(door.writer)
     answers: list[int] = []
     first = threading.Thread(target=lambda: answers.append(door.batch([new(1)], **bearer("app")).status_code))
@@ -137,7 +136,7 @@ def test_a_second_batch_waits_for_the_first_and_single_events_do_not(door: Serve
 
 
 def test_publish_waits_for_its_turn(door: Served, file: Path) -> None:
-    rewritten(file, FILE.replace("events_per_s = 0.001", "events_per_s = 50"))
+    put_file(file, FILE.replace("events_per_s = 0.001", "events_per_s = 50"))
     sender = Server(str(door.client.base_url), token=TOKENS["app"])
     numbers = iter(range(100))
     for _ in range(2):
@@ -185,7 +184,7 @@ def test_a_stream_ends_when_its_token_is_withdrawn_and_the_others_go_on(
 ) -> None:
     with ExitStack() as stack:
         ends, stays = listening(stack, door, "screen"), listening(stack, door, "other")
-        rewritten(file, FILE.replace(line, instead))
+        put_file(file, FILE.replace(line, instead))
         until = time.monotonic() + 10
         for row in ends:
             assert not row.startswith("data") and time.monotonic() < until, "it has an end"

@@ -18,7 +18,6 @@ import httpx
 import pytest
 
 from consumers import verify
-from engine import principals
 from engine.clock import now_ms
 from engine.errors import SettingsError
 from engine.metrics.counters import Counters
@@ -33,9 +32,9 @@ from engine.uploads.folder import FolderStore
 from engine.wall_clock import WallClock
 from gridpatrol.run.kept_files import keeping, missing
 from tests.integration.test_door import problem, report
-from tests.integration.test_door_principals import rewritten
 from tests.support.builders import HOTLINE, OPERATOR, STREET, event, subject
 from tests.support.serving import Served, prepared, served, wait_until
+from tests.support.settings_files import put_file, read_at_once
 
 TOKENS = {name: new_token() for name in ("app", "neighbour", "desk", "clerk", "small")}
 PRINCIPALS = f"""
@@ -75,8 +74,8 @@ def bearer(name: str) -> dict[str, str]:
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Those of a door whose bodies have less room in memory than a photo has bytes."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
-    file = rewritten(tmp_path / "principals.toml", PRINCIPALS)
+    read_at_once(monkeypatch)
+    file = put_file(tmp_path / "principals.toml", PRINCIPALS)
     return {
         "principals": str(file),
         "files": str(tmp_path / "files"),

@@ -14,7 +14,6 @@ from sqlalchemy import event as sql_events
 
 from consumers.alerts import fold
 from consumers.verify import verify
-from engine import principals
 from engine.clock import now_ms
 from engine.operations import resubmission
 from engine.policies import Policies
@@ -26,6 +25,7 @@ from engine.views.outcomes import OutcomePage, OutcomeQuestion, outcome_page
 from engine.views.questions import BadQuestion
 from tests.support.builders import DAY, HOTLINE, LEAF, MEMBER, OPERATOR, event, subject
 from tests.support.serving import Served, prepared, served, tell
+from tests.support.settings_files import read_at_once
 
 SOURCE = "app/test"
 
@@ -212,7 +212,7 @@ FILE = "".join(
 @pytest.fixture
 def door(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """A door that asks who speaks."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
+    read_at_once(monkeypatch)
     file = tmp_path / "principals.toml"
     file.write_text(FILE)
     file.chmod(0o600)

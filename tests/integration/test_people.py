@@ -27,10 +27,10 @@ from engine.store.people import PersonRow
 from gridpatrol.cli import main
 from tests.integration.test_audit import acts
 from tests.integration.test_door import problem, report
-from tests.integration.test_door_principals import rewritten
 from tests.support.builders import DAY, HOUR, MEMBER, OPERATOR, STREET, changed, event, subject, weiyang
 from tests.support.recorded import gridpatrol
 from tests.support.serving import Served, prepared, served, tell, wait_until
+from tests.support.settings_files import put_file, read_at_once
 
 TOKEN = new_token()
 FILE = f"""
@@ -44,8 +44,8 @@ OPS = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The file of principals: an operator, and nobody else. Doors look whenever they can."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
-    return rewritten(tmp_path / "principals.toml", FILE)
+    read_at_once(monkeypatch)
+    return put_file(tmp_path / "principals.toml", FILE)
 
 
 @pytest.fixture

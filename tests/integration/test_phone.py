@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from engine import principals
 from engine.clock import now_ms
 from engine.principals import digest_of, new_token
 from schemas.coordinates import to_bd09, to_gcj02
 from tests.integration.test_door import problem, url
 from tests.support.builders import BARE, DUST, HOTLINE, LEAF, MEMBER, event, shipped, subject, weiyang
 from tests.support.serving import Served, prepared, served
+from tests.support.settings_files import put_file, read_at_once
 from workflows.policy.borders import METRES_PER_DEGREE
 
 __all__ = ["url"]
@@ -61,7 +61,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A door that asks who speaks."""
     folder = tmp_path_factory.mktemp("asking")
     file = folder / "principals.toml"
-    file.write_text(FILE, encoding="utf-8")
+    put_file(file, FILE)
     file.chmod(0o600)
     with prepared(f"sqlite:///{folder / 'asking.db'}", principals=str(file)) as engine, served(engine) as running:
         yield running
@@ -320,13 +320,13 @@ def test_a_question_that_cannot_be_answered_names_its_field_and_quotes_nothing(
 
 def test_a_principal_that_is_withdrawn_learns_nothing_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also what its phone has already is no answer any more."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
+    read_at_once(monkeypatch)
     file = tmp_path / "principals.toml"
-    file.write_text(FILE, encoding="utf-8")
+    put_file(file, FILE)
     file.chmod(0o600)
     with prepared(f"sqlite:///{tmp_path / 'door.db'}", principals=str(file)) as engine, served(engine) as door:
         first = door.client.get("/v1/pack", headers=bearer("member"))
         known = bearer("member") | {"If-None-Match": first.headers["etag"]}
         assert door.client.get("/v1/pack", headers=known).status_code == 304
-        file.write_text(FILE.replace(f'actors = ["{MEMBER}"]', ""), encoding="utf-8")
+        put_file(file, FILE.replace(f'actors = ["{MEMBER}"]', ""))
         assert problem(door.client.get("/v1/pack", headers=known), 403)["right"] == "actors"

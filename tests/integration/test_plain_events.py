@@ -14,7 +14,6 @@ import httpx
 import msgspec
 import pytest
 
-from engine import principals
 from engine.clock import now_ms
 from engine.http import events
 from engine.http.context import DoorContext
@@ -23,6 +22,7 @@ from engine.principals import digest_of, new_token
 from tests.integration.test_door import report
 from tests.support.builders import HOTLINE, LEAF, MEMBER, subject
 from tests.support.serving import CLOUDEVENT, Served, prepared, served
+from tests.support.settings_files import read_at_once
 
 PLAIN, ROUTED = "/v1/events", "/v1/events/"
 TOKENS = {name: new_token() for name in ("hotline", "reader", "poor")}
@@ -65,7 +65,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         prepared(f"sqlite:///{folder / 'gridpatrol.db'}", **more) as engine,
         served(engine) as running,
     ):
-        patch.setattr(principals, "LOOK_S", 0)
+        read_at_once(patch)
         yield running
 
 

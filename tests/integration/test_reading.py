@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from consumers.performance import consume
-from engine import principals
 from engine.clock import now_ms
 from engine.http.app import create_app
 from engine.inbox import Submission
@@ -35,11 +34,11 @@ from lab.parts.postgres import fresh_database
 from schemas.facts import Unit
 from schemas.kinds.duty import Duty
 from tests.integration.test_door import problem, report
-from tests.integration.test_door_principals import rewritten
 from tests.integration.test_incident_queries import NOW, case, clock, write
 from tests.support.builders import HOTLINE, HOUR, MEMBER, OPERATOR, STREET, event, shipped, subject, weiyang
 from tests.support.examples import examples
 from tests.support.serving import Served, prepared, served, tell, wait_until
+from tests.support.settings_files import put_file, read_at_once
 from tests.unit.test_who_may import printed
 from workflows.case import Case, Holding, Owner
 from workflows.definitions import DEFINITIONS
@@ -234,7 +233,7 @@ def long_overdue(engine: Engine) -> None:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A door on two streets, with a case of each that is long overdue: there are alerts and notices of both."""
     folder = tmp_path_factory.mktemp("door")
-    file = rewritten(folder / "principals.toml", FILE)
+    file = put_file(folder / "principals.toml", FILE)
     with prepared(f"sqlite:///{folder / 'gridpatrol.db'}", principals=str(file)) as engine:
         engine.consumers = [consume.consume, *engine.consumers]
         long_overdue(engine)
@@ -406,8 +405,8 @@ def test_a_stream_asks_each_time_what_its_principal_reads_now(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its reach grows while it is open, and it ends with the last of it."""
-    monkeypatch.setattr(principals, "LOOK_S", 0)
-    file = rewritten(tmp_path / "principals.toml", FILE.replace('reads = ["WY01"]', 'reads = ["WY07"]'))
+    read_at_once(monkeypatch)
+    file = put_file(tmp_path / "principals.toml", FILE.replace('reads = ["WY01"]', 'reads = ["WY07"]'))
     with prepared(sqlite_url, principals=str(file)) as engine:
         long_overdue(engine)
         with served(engine) as running:
@@ -416,12 +415,12 @@ def test_a_stream_asks_each_time_what_its_principal_reads_now(
                 lines, text = answer.iter_lines(), ""
                 while "event: opened" not in text:
                     text += next(lines)
-                rewritten(file, FILE)
+                put_file(file, FILE)
                 seen = event("incident.acknowledged", STREET, now_ms(), case=OURS, id="seen")
                 assert running.post(seen, Prefer="wait=20", **bearer("unit")).json()["outcome"] == "done"
                 while OURS not in text:
                     text += next(lines)
-                rewritten(file, FILE.replace('reads = ["WY01"]', "reads = false"))
+                put_file(file, FILE.replace('reads = ["WY01"]', "reads = false"))
                 assert THEIRS not in text + "".join(lines)
 
 
@@ -439,7 +438,7 @@ def test_past_pages_ask_the_same_predicate(filled: Database) -> None:
 
 def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, tmp_path: Path) -> None:
     """Every line of docs/who-may.md, asked by a person of that post: the case, its words, contact among them."""
-    file, wrong, asked_for = rewritten(tmp_path / "principals.toml", ""), list[str](), 0
+    file, wrong, asked_for = put_file(tmp_path / "principals.toml", ""), list[str](), 0
     with prepared(sqlite_url, principals=str(file)) as engine:
         lines = [
             each for kind in DEFINITIONS.values() if kind.listed != "never" for each in situations(shipped(), kind)

@@ -13,7 +13,6 @@ import pytest
 from sqlalchemy import event as sql_events
 
 from consumers.verify import verify
-from engine import principals
 from engine.clock import now_ms
 from engine.policies import Policies
 from engine.principals import digest_of, new_token
@@ -43,6 +42,7 @@ from tests.support.builders import (
     subject,
 )
 from tests.support.serving import prepared, served, tell
+from tests.support.settings_files import read_at_once
 from workflows.definitions import comes_up
 
 CENTRE, SPONSOR, DEPARTMENT = "WY-DISPATCH", "WY01-SPONSOR", "WY-URBAN-H"
@@ -244,7 +244,7 @@ tokens = ["{digest_of(TOKENS["other"])}"]
 def test_a_post_s_work_is_told_to_who_may_speak_for_it_and_to_readers_and_what_is_allowed_is_taken(
     sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(principals, "LOOK_S", 0)
+    read_at_once(monkeypatch)
     file = tmp_path / "principals.toml"
     file.write_text(FILE)
     file.chmod(0o600)

@@ -21,10 +21,10 @@ from lab.parts.postgres import fresh_database
 from schemas.envelope import to_ms
 from tests.integration.test_audit import acts
 from tests.integration.test_door import problem, report
-from tests.integration.test_door_principals import rewritten
 from tests.support.builders import HOTLINE, HOUR, MEMBER, OPERATOR, STREET, event, subject
 from tests.support.recorded import gridpatrol
 from tests.support.serving import Served, prepared, served, tell
+from tests.support.settings_files import put_file
 
 CASE, ERASED, SILENT, EARLY = (subject("WY01", n) for n in range(1, 5))
 NAME, PHONE, DUST = "somebody", "029-10000000", "尘土飞扬 dust"
@@ -56,7 +56,7 @@ tokens = ["{digest_of(TOKENS["reader"])}"]
 def door(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A door on four cases: one with words, one whose words were erased, one without, one that had waited."""
     folder = tmp_path_factory.mktemp("words")
-    file = rewritten(folder / "principals.toml", FILE)
+    file = put_file(folder / "principals.toml", FILE)
     if request.param == "sqlite":
         yield from _door(f"sqlite:///{folder / 'gridpatrol.db'}", str(file))
     else:

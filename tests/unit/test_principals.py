@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from engine import principals
+from engine import principals, watched_files
 from engine.admission import admit, letter_id
 from engine.errors import SettingsError
 from engine.principals import LOCAL, Principal, Principals, digest_of, new_token
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import DAY, HOTLINE, event
+from tests.support.settings_files import put_file, read_at_once
 from workflows.reading import EVERYTHING, Reads
 
 ONE, TWO = new_token(), new_token()
@@ -22,9 +24,7 @@ ONE, TWO = new_token(), new_token()
 def written(folder: Path, text: str) -> str:
     """A file of principals that nobody else can write."""
     file = folder / "principals.toml"
-    file.write_text(text, encoding="utf-8")
-    file.chmod(0o644)
-    return str(file)
+    return str(put_file(file, text, 0o644))
 
 
 def read(folder: Path, text: str) -> Principals:
@@ -136,7 +136,7 @@ def test_a_file_that_everybody_can_write_is_refused(tmp_path):
 
 
 def test_a_token_is_changed_without_a_restart_and_a_bad_change_changes_nothing(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(principals, "LOOK_S", 0)
+    read_at_once(monkeypatch)
     known = read(tmp_path, f'[principal.app]\ntokens = ["{digest_of(ONE)}"]')
     written(tmp_path, f'[principal.app]\ntokens = ["{digest_of(TWO)}"]\nreads = true')
     assert known.of_token(ONE) is None
@@ -187,3 +187,17 @@ def test_the_same_bytes_are_another_letter_from_another_principal():
 
 def event_bytes(actor: str) -> bytes:
     return json.dumps(event("incident.accepted", actor, DAY)).encode()
+
+
+def test_a_file_that_is_being_written_is_left_alone_until_it_holds_still(tmp_path, monkeypatch):
+    """An editor empties a file before it fills it, and an empty list of principals would shut everybody out."""
+    monkeypatch.setattr(principals, "LOOK_S", 0)
+    monkeypatch.setattr(watched_files, "STILL_MS", 3600_000)
+    known = read(tmp_path, f'[principal.app]\ntokens = ["{digest_of(ONE)}"]')
+    file = Path(written(tmp_path, ""))
+    assert known.of_token(ONE) is not None
+    os.utime(file, ns=(0, time.time_ns() - 2 * 3600 * 10**9))
+    assert known.of_token(ONE) is None
+    written(tmp_path, "[principal.other]")
+    os.utime(file, ns=(0, time.time_ns() + 2 * 3600 * 10**9))  # the clock of the disk is ahead: it is not waited for
+    assert known.named("other") is not None
