@@ -38,6 +38,7 @@ class Outcome(NamedTuple):
     how: str
     detail: str = ""
     field: str = ""
+    reason: str = ""
 
 
 class SentForms:
@@ -89,7 +90,7 @@ async def send(
         if problem.status >= 500:
             raise
         field = str(problem.members.get("field", "")).removeprefix("data.")
-        return Outcome(trigger, "refused", str(problem), field)
+        return Outcome(trigger, "refused", str(problem), field, problem.reason)
     assert isinstance(reply.body, Accepted)
     return outcome_of(trigger, reply.body)
 
@@ -101,7 +102,7 @@ def outcome_of(trigger: str, told: Accepted) -> Outcome:
     if told.outcome in ("done", "parked"):
         return Outcome(trigger, told.outcome)
     if told.outcome == "refused":
-        return Outcome(trigger, "refused", told.detail, told.field.removeprefix("data."))
+        return Outcome(trigger, "refused", told.detail, told.field.removeprefix("data."), told.reason)
     return Outcome(trigger, "pending")
 
 

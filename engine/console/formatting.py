@@ -50,6 +50,11 @@ class Words:
         key = f"member_{name}"
         return self(key) if key in WORDS else name
 
+    def because(self, reason: str) -> str:
+        """Why something was refused; nothing where the page has no words for the reason."""
+        key = f"because_{reason}"
+        return self(key) if key in WORDS else ""
+
     def figure(self, name: str, found: PerformancePage) -> str:
         """A figure that may be chosen: by the words of the answer, or of figures in general."""
         meaning = meaning_of(DEFINITIONS[found.definition], name, found.clock)
@@ -97,6 +102,12 @@ def unit(named: HolderNamed | OwnerNamed | None) -> str:
         return "—"
     post = named.post if isinstance(named, HolderNamed) else None
     return (post or named.department or named.grid).name
+
+
+def short(name: str) -> Markup:
+    """A name without what stands in brackets at its end, which the element tells whoever points at it."""
+    cut = name.partition("（")[0]
+    return Markup('<span title="{}">{}</span>').format(name, cut) if cut and cut != name else Markup("{}").format(name)
 
 
 def instant(text: str | None, beside: str | None = None) -> Markup:

@@ -53,6 +53,8 @@ def form_for(trigger: str) -> Form:
         if field is not None:
             found.append(field)
         whole = whole and (field is not None or not needed)
+    if any(field.shape == "text" and field.name != NOTE for field in found):
+        found = [field for field in found if field.name != NOTE]  # one text is enough
     ordered = sorted(found, key=lambda field: (not field.needed, field.name == NOTE))
     return Form(trigger, event.zh, tuple(ordered), whole)
 

@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from engine.console.access import FRESH, MARK, SIGNED_IN, post_of
-from engine.console.formatting import Language, Words, instant, unit
+from engine.console.formatting import Language, Words, instant, short, unit
 from engine.console.forms import act_words
 from engine.console.sessions import COOKIE, LANGUAGE_COOKIE, LASTS_MS, Session
 from engine.console.static_files import address_of
@@ -50,7 +50,14 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals |= {"act_words": act_words, "static": address_of, "unit": unit, "instant": instant, "query": query}
+    made.globals |= {
+        "act_words": act_words,
+        "static": address_of,
+        "unit": unit,
+        "instant": instant,
+        "short": short,
+        "query": query,
+    }
     return made
 
 

@@ -24,6 +24,7 @@ from engine.views.health import Health
 from engine.views.names import Names
 from lab.vendored import STATIC, pins
 from schemas.events import EVENTS, OLDER_NAMES
+from schemas.refusals import Reason
 from schemas.value_words import WORDS as VALUES
 from tests.support.builders import at, weiyang
 from tests.support.source_files import ROOT
@@ -32,6 +33,8 @@ from workflows.definitions import DEFINITIONS
 
 ROOM = ROOT / "engine" / "console"
 TEMPLATES = sorted((ROOM / "templates").glob("*.html"))
+LEFT_TO_PROGRAMS = (Reason.UNKNOWN_TYPE, Reason.UNKNOWN_VERSION, Reason.ENGINE_ONLY)
+"""Reasons that no form of a page can meet."""
 CHINESE = re.compile("[\u4e00-\u9fff]")
 
 
@@ -60,7 +63,7 @@ def test_every_word_that_a_page_names_is_there_and_every_word_is_named() -> None
     assert not whole - WORDS.keys(), sorted(whole - WORDS.keys())
     code = "".join(path.read_text(encoding="utf-8") for path in ROOM.rglob("*.py") if path.name != "catalogue.py")
     templates = "".join(path.read_text(encoding="utf-8") for path in TEMPLATES)
-    idle = [key for key in WORDS if key not in whole and not key.startswith((*families, "member_"))]
+    idle = [key for key in WORDS if key not in whole and not key.startswith((*families, "member_", "because_"))]
     assert not [key for key in idle if f"'{key}'" not in templates and f'"{key}"' not in code]
 
 
@@ -198,3 +201,9 @@ def test_kinds_of_case_bring_the_words_of_their_states_and_clocks() -> None:
             assert CHINESE.search(said.state_of(state.zh, state.name))
         for clock in kind.clocks:
             assert CHINESE.search(said.of(clock)), clock
+
+
+@pytest.mark.parametrize("reason", [each for each in Reason if each not in LEFT_TO_PROGRAMS])
+def test_every_reason_of_a_refusal_is_said_in_both_languages(reason: Reason) -> None:
+    assert Words("zh").because(reason) and Words("en").because(reason)
+    assert Words("zh").because("no_such_reason") == ""
