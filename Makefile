@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster fresh clean
+.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster fresh vendor clean
 
 BIN := .venv/bin
 # Some machines are told to keep no bytecode. Here hundreds of processes start, and each would compile all of the code.
@@ -15,7 +15,7 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 # The longest drills start first, so that no process is left alone with one of them at the end; short ones come last.
 LONGEST := $(patsubst %,tests/drill/test_%.py,chaos city_streams stream_workers recipes growing_up alarms rebalances \
   bench_cluster cluster_roles city_figures every_operation bench cli_serve cluster_all worker_outages cluster_command \
-  secured_cluster telling_killed)
+  secured_cluster telling_killed console_browser)
 DRILLS := $(LONGEST) $(filter-out $(LONGEST),$(wildcard tests/drill/test_*.py))
 # Properties only compute: one process a core, each taking the next test wherever it stands.
 CORES := $(shell nproc 2>/dev/null || echo 2)
@@ -68,6 +68,9 @@ bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with laten
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write
 	@$(BIN)/python -m gridpatrol.render.readme
+
+vendor: setup ## write the console's scripts anew from the npm registry, by their pinned digests
+	@$(BIN)/python -m lab.vendored
 
 clean: ## remove .venv and caches; stored data in var/ stays
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

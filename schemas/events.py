@@ -49,11 +49,11 @@ class Urged(EventData, frozen=True, kw_only=True):
 
 
 OF_ANY_CASE = {
-    "case.deadline_ordered": EventType(DeadlineOrdered, "延期/督办", {"clock": "handle", "due": LATER}),
-    "case.evidence_added": EventType(EvidenceAdded, "补充证据", {"evidence": [PHOTO]}),
-    "case.commented": EventType(CommentAdded, "备注", {"text": "…"}),
-    "case.acknowledged": EventType(Acknowledged, "知悉", {"clock": "total"}),
-    "case.urged": EventType(Urged, "催办", {}),
+    "case.deadline_ordered": EventType(DeadlineOrdered, "延期/督办", {"clock": "handle", "due": LATER}, "New deadline"),
+    "case.evidence_added": EventType(EvidenceAdded, "补充证据", {"evidence": [PHOTO]}, "Add evidence"),
+    "case.commented": EventType(CommentAdded, "备注", {"text": "…"}, "Comment"),
+    "case.acknowledged": EventType(Acknowledged, "知悉", {"clock": "total"}, "Acknowledge"),
+    "case.urged": EventType(Urged, "催办", {}, "Urge"),
 }
 """What may be said to a case of any kind."""
 OLDER_NAMES = {

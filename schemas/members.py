@@ -178,11 +178,13 @@ class OwnFact(Fact, frozen=True):
 
 
 class EventType(Struct, frozen=True):
-    """An event in the contract: the struct of its data, its Chinese title, and the data of one as an example."""
+    """An event in the contract: the struct of its data, its Chinese title, the data of one as an example, and what who
+    sends it does, in English."""
 
     data: type[EventData]
     zh: str
     example: dict[str, Any]
+    en: str = ""
 
 
 class Kind(Struct, frozen=True):

@@ -58,17 +58,20 @@ class SuspensionRefused(EventData, frozen=True, kw_only=True):
 
 EXTENSIONS = {
     "extension.requested": EventType(
-        ExtensionRequested, "申请延期", {"clock": "handle", "due": LATER, "reason": "weather", "note": "…"}
+        ExtensionRequested,
+        "申请延期",
+        {"clock": "handle", "due": LATER, "reason": "weather", "note": "…"},
+        "Ask for more time",
     ),
-    "extension.granted": EventType(ExtensionGranted, "批准延期", {"clock": "handle"}),
-    "extension.refused": EventType(ExtensionRefused, "不予延期", {"clock": "handle"}),
+    "extension.granted": EventType(ExtensionGranted, "批准延期", {"clock": "handle"}, "Grant more time"),
+    "extension.refused": EventType(ExtensionRefused, "不予延期", {"clock": "handle"}, "Refuse more time"),
 }
 SUSPENSIONS = {
     "suspension.requested": EventType(
-        SuspensionRequested, "申请挂账", {"reason": "season", "until": LATER, "note": "…"}
+        SuspensionRequested, "申请挂账", {"reason": "season", "until": LATER, "note": "…"}, "Ask to suspend"
     ),
-    "suspension.granted": EventType(SuspensionGranted, "批准挂账", {}),
-    "suspension.refused": EventType(SuspensionRefused, "不予挂账", {}),
+    "suspension.granted": EventType(SuspensionGranted, "批准挂账", {}, "Grant the suspension"),
+    "suspension.refused": EventType(SuspensionRefused, "不予挂账", {}, "Refuse the suspension"),
 }
 PROPOSALS = {**EXTENSIONS, **SUSPENSIONS}
 """The events by trigger, for kinds of case whose work can be put off. A pack may do without either of the two."""

@@ -13,6 +13,8 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
 
+from engine.console.pages import mount
+from engine.console.problems import answer_problem
 from engine.http import (
     alerts,
     deliveries,
@@ -37,7 +39,6 @@ from engine.http.auth import Guard, known, needs, proper
 from engine.http.context import DoorContext
 from engine.http.cors import with_cors
 from engine.http.description import describe
-from engine.http.errors import answer
 from engine.http.head import with_head
 from engine.http.plain_events import with_plain_events
 from engine.http.small_answers import with_small_answers
@@ -97,12 +98,12 @@ def create_app(
     async def leave(_: Litestar) -> None:
         context.close()
 
-    routers = [Router("/", route_handlers=routes, guards=[guard]) for guard, routes in GUARDED]
+    routers = [Router("/", route_handlers=routes, guards=[guard]) for guard, routes in (*GUARDED, *mount.GUARDED)]
     app = Litestar(
-        route_handlers=[*UNGUARDED, *routers],
+        route_handlers=[*UNGUARDED, *mount.UNGUARDED, *routers],
         dependencies=dependencies,
         guards=[proper],
-        exception_handlers={HTTPException: answer, Exception: answer},
+        exception_handlers={HTTPException: answer_problem, Exception: answer_problem},
         openapi_config=None,
         state=State(
             {
@@ -110,6 +111,7 @@ def create_app(
                 "origins": context.settings.origins,
                 "principals": context.principals,
                 "watch": context.watch,
+                **mount.state_of(context),
             }
         ),
         request_max_body_size=events.MOST_BYTES,

@@ -1,5 +1,6 @@
 """What posts have seen of what they were told, and what channels told them."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -51,12 +52,17 @@ async def mark_seen(
     check_text(data.post, "post")
     for id_ in data.alerts:
         check_text(id_, "alerts")
-    now, wanted = context.now(), sorted(set(data.alerts))
+    return await mark_as_seen(context, principal, data.post, data.alerts)
+
+
+async def mark_as_seen(context: DoorContext, principal: Principal, post: str, alerts: Sequence[str]) -> SeenOutcome:
+    """Keep that a post has seen what it was told; whoever asks has looked whether the principal speaks for it."""
+    now, wanted = context.now(), sorted(set(alerts))
 
     def write() -> SeenOutcome:
         with context.database.begin() as connection:
-            told = seen_alerts.told_to(connection, data.post, wanted)
-            rows = [SeenRow(id_, data.post, now, principal.name) for id_ in wanted if id_ in told]
+            told = seen_alerts.told_to(connection, post, wanted)
+            rows = [SeenRow(id_, post, now, principal.name) for id_ in wanted if id_ in told]
             seen_alerts.write(connection, rows)
         return SeenOutcome(len(rows), [id_ for id_ in wanted if id_ not in told])
 

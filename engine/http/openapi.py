@@ -1,4 +1,7 @@
-"""Two routes for newcomers: / with the routes and lines to try, and /openapi.json (`description.py` makes it)."""
+"""Two routes for newcomers: / with the routes and lines to try, and /openapi.json (`description.py` makes it).
+
+A browser that asks for / is sent on to the console.
+"""
 
 from typing import Any
 
@@ -34,9 +37,22 @@ PAGE = """gridpatrol {version}
 """
 
 
-@get("/", summary="The routes, and three lines to try", tags=["operations"], media_type=MediaType.TEXT)
+async def to_pages(request: Request[Any, Any, Any]) -> Response[bytes] | None:
+    """Send a browser on to the pages for people."""
+    if request.accept.best_match([MediaType.TEXT, MediaType.HTML]) != MediaType.HTML:
+        return None
+    return Response(b"", status_code=303, headers={"Location": "/desk", "Vary": "Accept"})
+
+
+@get(
+    "/",
+    summary="The routes, and three lines to try",
+    tags=["operations"],
+    media_type=MediaType.TEXT,
+    before_request=to_pages,
+)
 async def index(request: Request[Any, Any, Any]) -> str:
-    """A first page for people."""
+    """A first page for who asks with a program; a browser is sent on to the pages."""
     url = str(request.base_url).rstrip("/")
     token = '-H "Authorization: Bearer $GRIDPATROL_TOKEN" ' if request.app.state.principals.asked else ""
     return PAGE.format(token=token, version=VERSION, single=SINGLE[0], batch=BATCH, url=url)

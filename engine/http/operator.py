@@ -73,7 +73,11 @@ async def replay_letter(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], letter: LetterId
 ) -> Replayed:
     """Decide a dead letter anew, and say what became of it."""
-    operator = operator_of(request)
+    return await replay(context, letter, operator_of(request))
+
+
+async def replay(context: DoorContext, letter: str, operator: Operator) -> Replayed:
+    """Replay a letter for an operator, and say what became of it. Raises Problem."""
     found = await act(context, lambda engine: resubmission.read(engine, letter))
     if found is None:
         raise Problem(404, "unknown_letter", "there is no such dead letter", remedy="see `gridpatrol deadletter list`")

@@ -41,6 +41,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     definitions: tuple[str, ...] = ("", *DEFINITIONS)  # of one kind or several; empty: their report is awaited
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
+    held_in: tuple[str, ...] = ()  # codes of grids, one of which holds it and no department of it
     reporter: str = ""  # code of a post
     unit: "HeldBy | None" = None  # that it holds, or is responsible for as the owner
     states: tuple[str, ...] = ()
@@ -161,6 +162,9 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
             ask("(holder_department = ? OR holder = ?)", holder.department, holder.post)
         else:
             ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
+    if filters.held_in:
+        holders = ", ".join("?" * len(filters.held_in))
+        ask(f"holder <> '' AND holder IN ({holders}) AND holder_department = ''", *filters.held_in)
     if filters.reporter:
         ask("reporter <> '' AND reporter = ?", filters.reporter)
     if filters.unit is not None:

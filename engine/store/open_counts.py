@@ -6,6 +6,7 @@ open cases, and those by state and by holder are few.
 """
 
 from collections.abc import Collection, Sequence
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -75,6 +76,46 @@ def by_path(connection: Connection, kinds: Collection[str]) -> list[tuple[str, i
     sql = f"""SELECT path, CAST(sum(value) AS BIGINT) FROM open_counts WHERE what = 'place' AND {condition}
               GROUP BY path HAVING sum(value) <> 0 ORDER BY path"""
     return [(*row,) for row in execute(connection, sql, names)]
+
+
+class PlaceCell(NamedTuple):
+    """How many open cases of a kind lie somewhere, and how many of them have missed a deadline that runs still: what is
+    late is told apart down to the third level."""
+
+    definition: str
+    path: str
+    open: int
+    late: int
+
+
+def all_places(connection: Connection, kinds: Collection[str]) -> list[PlaceCell]:
+    """Open cases of these kinds, by where they lie."""
+    condition, names = among(connection, "definition", sorted(kinds))
+    sql = f"""SELECT definition, path, CAST(sum(CASE WHEN what = 'place' THEN value ELSE 0 END) AS BIGINT),
+                     CAST(sum(CASE WHEN what = 'late' THEN value ELSE 0 END) AS BIGINT) FROM open_counts
+              WHERE what IN ('place', 'late') AND {condition} GROUP BY 1, 2 ORDER BY 1, 2"""
+    return [PlaceCell(*row) for row in execute(connection, sql, names)]
+
+
+class HeldCell(NamedTuple):
+    """How many open cases of a kind somebody holds, and how many of them have missed a deadline that runs still. `path`
+    ends with the grid of who holds them."""
+
+    definition: str
+    path: str
+    department: str
+    post: str
+    open: int
+    late: int
+
+
+def all_held(connection: Connection, kinds: Collection[str]) -> list[HeldCell]:
+    """Work in hand of these kinds, by who must act."""
+    condition, names = among(connection, "definition", sorted(kinds))
+    sql = f"""SELECT definition, path, department, post, CAST(sum(value) AS BIGINT),
+                     CAST(sum(CASE WHEN late = 'missed' THEN value ELSE 0 END) AS BIGINT) FROM open_counts
+              WHERE what = 'holder' AND {condition} GROUP BY 1, 2, 3, 4 HAVING sum(value) <> 0 ORDER BY 1, 2, 3, 4"""
+    return [HeldCell(*row) for row in execute(connection, sql, names)]
 
 
 def by_holder(

@@ -225,3 +225,8 @@ def read_behind(connection: Connection, consumer: str) -> dict[int, int]:
     """Where a consumer stands, of the partitions that have more; or fewer, and then it is not to go on."""
     last = read_positions(connection, consumer)
     return {p: last.get(p, 0) for p, n in read_ends(connection).items() if last.get(p, 0) != n}
+
+
+def count_told(connection: Connection) -> int:
+    """How many steps all partitions have told so far."""
+    return int(execute(connection, "SELECT coalesce(sum(n), 0) FROM partitions").scalar_one())

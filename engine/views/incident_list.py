@@ -42,6 +42,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     clock: str = ""
     owner: str = ""
     holder: str = ""  # code of a grid, a department or a post
+    held_in: tuple[str, ...] = ()  # codes of grids, one of which holds it and no department of it
     reporter: str = ""  # code of a post
     unit: str = ""  # the same: what its unit holds, or is responsible for as the owner
     state: str = ""
@@ -268,6 +269,7 @@ def filters(names: Names, question: IncidentQuestion, now: int, readable: Readab
         prefix=prefix_of(names, question.grid) if question.grid else "",
         owner=question.owner,
         holder=work_of(question.holder, names.register),
+        held_in=question.held_in,
         reporter=reporter_of(question.reporter, names.register),
         unit=work_of(question.unit, names.register, "unit"),
         states=states,

@@ -3,7 +3,6 @@
 The deadline is one of a stored incident, or that of a limit and an instant; the latter needs no database.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,12 +11,11 @@ import click
 import msgspec
 
 from engine.policies import Policies
-from engine.store import exports, slices
+from engine.store import exports
 from engine.store.database import Database
-from engine.store.rows import StepRow
+from engine.views.deadlines import Ledger, calendar_then, explained_by, ledgers
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of
-from schemas import facts
 from schemas.envelope import to_ms
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import Explanation, explain, render
@@ -106,63 +104,12 @@ def _print(explained: Explanation, lang: str, as_json: bool, more: dict[str, Any
 # ---- of a stored incident -----------------------------------------------------------------------------------
 
 
-@dataclass
-class Ledger:
-    """A clock by its facts. Instants are ms UTC."""
-
-    clock: str
-    level: int
-    cycle: int
-    calendar: str
-    started: int
-    limit: str
-    due: int | None
-    known: int  # arrival of the step that set the deadline: the register of that instant counted
-    pauses: list[tuple[int, int]] = field(default_factory=list)
-    paused: int | None = None
-    judged: int = 0
-    result: str = ""
-
-    @property
-    def runs(self) -> bool:
-        """Whether it neither stands still nor has stopped."""
-        return self.paused is None and not self.result
-
-
-def ledgers(steps: list[StepRow]) -> list[Ledger]:
-    """Every clock that ever ran in a case, from its facts, in the order in which they started."""
-    found: dict[tuple[str, int, int], Ledger] = {}
-    in_order = list[Ledger]()
-    for step in steps:
-        for fact in facts.decode_facts(step.body):
-            if isinstance(fact, facts.ClockStarted):
-                key = (fact.clock, fact.level, fact.cycle)
-                ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
-                found[key] = ledger
-                in_order.append(ledger)
-            elif isinstance(fact, facts.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:
-                ledger = found[fact.clock, fact.level, fact.cycle]
-                match fact:
-                    case facts.ClockPaused():
-                        ledger.paused = fact.judged
-                    case facts.ClockResumed():
-                        if ledger.paused is not None:
-                            ledger.pauses.append((ledger.paused, fact.judged))
-                        ledger.paused, ledger.due, ledger.known = None, fact.due, step.at
-                    case facts.ClockRetargeted():
-                        ledger.limit, ledger.due, ledger.known = fact.limit, fact.due, step.at
-                    case facts.ClockStopped():
-                        ledger.judged, ledger.result = fact.judged, fact.result
-    return in_order
-
-
 def _explain_stored(
     database: Database, incident: str, clock: str | None, level: int | None, lang: str, as_json: bool
 ) -> None:
     """Explain the last clock of that name and level; without a name the one that is due first, else the total."""
     with database.read() as connection:
         steps = exports.steps_of(connection, incident)
-        rows = slices.read_partitions(connection)
         if not steps:
             raise click.UsageError(f"There is no incident {incident!r}: see `gridpatrol incident list`.")
         ran = ledgers(steps)
@@ -177,12 +124,8 @@ def _explain_stored(
             names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
             wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
             raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
-        packs: list[tuple[str, int]] = msgspec.json.decode(
-            next(row.packs for row in rows if row.partition == steps[0].partition)
-        )
-        active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
-        policy = Policies().get(connection, active)
-    _explain_ledger(policy.calendars[ledger.calendar].known_at(ledger.known), ledger, lang, as_json)
+        calendar = calendar_then(connection, Policies(), steps[0].partition, ledger)
+    _explain_ledger(calendar, ledger, lang, as_json)
 
 
 def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool) -> None:
@@ -196,10 +139,7 @@ def _explain_ledger(calendar: Calendar, ledger: Ledger, lang: str, as_json: bool
         else:
             click.echo(sentence)
         return
-    pauses = list(ledger.pauses)
-    if ledger.paused is not None:
-        pauses.append((ledger.paused, max(ledger.paused, ledger.judged)))
-    explained = explain(calendar, ledger.started, parse_limit(ledger.limit), pauses)
+    explained = explained_by(calendar, ledger)
     _print(explained, lang, as_json, more)
     if ledger.due is not None and ledger.paused is None and explained.due_ms != ledger.due:
         options.say(f"The deadline that counts was fixed earlier, by another calendar: {calendar.local(ledger.due)}.")

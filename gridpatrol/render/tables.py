@@ -11,7 +11,11 @@ from rich.cells import cell_len
 
 from engine.policies import Policies
 from engine.store.database import Connection
-from engine.views.names import Names, active_names
+from engine.views.local_times import LocalClock, duration, minute
+from engine.views.names import active_names
+
+__all__ = ["LocalClock", "clock_of", "duration", "minute", "pad", "table"]
+"""How instants and durations are written is the views' to say; commands find it here beside their columns."""
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[int] = ()) -> None:
@@ -27,36 +31,6 @@ def pad(text: str, width: int, right: bool = False) -> str:
     """A text with blanks after it, or before it, up to a width."""
     blank = " " * (width - cell_len(text))
     return blank + text if right else text + blank
-
-
-def minute(instant: str | None) -> str:
-    """`2026-03-02 09:00` of an RFC 3339 instant; nothing for no instant."""
-    return (instant or "")[:16].replace("T", " ")
-
-
-def duration(ms: int) -> str:
-    """`3 d 4 h`, `25 min`: the two largest units."""
-    minutes = ms // 60_000
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    parts = [f"{n} {unit}" for n, unit in ((days, "d"), (hours, "h"), (rest, "min")) if n]
-    return " ".join(parts[:2]) or "0 min"
-
-
-class LocalClock:
-    """Instants in milliseconds UTC on the wall clock of the active pack."""
-
-    def __init__(self, names: Names) -> None:
-        self.instant = names.instant
-        """RFC 3339 with its offset."""
-
-    def minute(self, ms: int | None) -> str:
-        """`2026-03-02 09:00`; nothing for no instant."""
-        return "" if ms is None else minute(self.instant(ms))
-
-    def beside(self, ms: int, known: int) -> str:
-        """`03-02 09:00` where another instant says the year, `2027-03-02 09:00` where that is another one."""
-        text = self.minute(ms)
-        return text[5:] if text[:4] == self.minute(known)[:4] else text
 
 
 def clock_of(connection: Connection) -> LocalClock:

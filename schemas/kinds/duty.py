@@ -139,8 +139,8 @@ FACTS: tuple[type[Fact], ...] = (DutyOwed, DutyRecorded, DutyExcused, DutyEnded)
 DUTY = Kind(
     name="duty",
     events={
-        "duty.recorded": EventType(Recorded, "履职记录", {"evidence": [PHOTO]}),
-        "duty.excused": EventType(Excused, "免责", {"reason": "weather"}),
+        "duty.recorded": EventType(Recorded, "履职记录", {"evidence": [PHOTO]}, "Record"),
+        "duty.excused": EventType(Excused, "免责", {"reason": "weather"}, "Excuse"),
     },
     facts=FACTS,
     own=Duty,

@@ -222,28 +222,40 @@ INCIDENT = Kind(
                 "reporter_contact": "…",
                 "note": "…",
             },
+            "Report",
         ),
-        "dissuasion.recorded": EventType(DissuasionRecorded, "告知劝阻", {"outcome": "ineffective"}),
-        "incident.reported_up": EventType(ReportedUp, "上报", {"to_department": "WY-BUILD"}),
-        "incident.accepted": EventType(Accepted, "受理", {}),
-        "incident.returned": EventType(Returned, "退回", {"reason": "not_our_area"}),
-        "incident.dispatched": EventType(Dispatched, "派遣", {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]}),
-        "department.arrived": EventType(DepartmentArrived, "部门到场", {"department": "WY-BUILD"}),
+        "dissuasion.recorded": EventType(
+            DissuasionRecorded, "告知劝阻", {"outcome": "ineffective"}, "Record a dissuasion"
+        ),
+        "incident.reported_up": EventType(ReportedUp, "上报", {"to_department": "WY-BUILD"}, "Report up"),
+        "incident.accepted": EventType(Accepted, "受理", {}, "Accept"),
+        "incident.returned": EventType(Returned, "退回", {"reason": "not_our_area"}, "Return"),
+        "incident.dispatched": EventType(
+            Dispatched, "派遣", {"lead": "WY-BUILD", "assisting": ["WY-URBAN"]}, "Dispatch"
+        ),
+        "department.arrived": EventType(DepartmentArrived, "部门到场", {"department": "WY-BUILD"}, "On site"),
         "rectification.ordered": EventType(
-            RectificationOrdered, "督促整改", {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"}
+            RectificationOrdered,
+            "督促整改",
+            {"stage": 2, "unit": "SITE-0042", "limit": "7工作日", "requirement": "…"},
+            "Order to rectify",
         ),
-        "rectification.completed": EventType(RectificationCompleted, "整改完成", {"stage": 2}),
-        "incident.escalated": EventType(Escalated, "提级", {"reason": "cross_boundary", "to_grid": "WY"}),
-        "handling.completed": EventType(HandlingCompleted, "处置完成", {"evidence": [{**PHOTO, "kind": "after"}]}),
-        "verification.recorded": EventType(VerificationRecorded, "现场核查", {"outcome": "solved", "evidence": []}),
-        "incident.closed": EventType(Closed, "结案", {}),
-        "incident.suspended": EventType(Suspended, "挂账", {"reason": "season", "until": LATER}),
-        "incident.resumed": EventType(Resumed, "恢复", {}),
-        "incident.reassigned": EventType(Reassigned, "改派", {"to_grid": "WY02"}),
-        "incident.merged": EventType(Merged, "合并", {"into": OTHER}),
-        "incident.rejected": EventType(Rejected, "不予立案", {"reason": "duplicate"}),
-        "incident.withdrawn": EventType(Withdrawn, "撤回", {}),
-        "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}),
+        "rectification.completed": EventType(RectificationCompleted, "整改完成", {"stage": 2}, "Rectification done"),
+        "incident.escalated": EventType(Escalated, "提级", {"reason": "cross_boundary", "to_grid": "WY"}, "Escalate"),
+        "handling.completed": EventType(
+            HandlingCompleted, "处置完成", {"evidence": [{**PHOTO, "kind": "after"}]}, "Handling done"
+        ),
+        "verification.recorded": EventType(
+            VerificationRecorded, "现场核查", {"outcome": "solved", "evidence": []}, "Record a check"
+        ),
+        "incident.closed": EventType(Closed, "结案", {}, "Close"),
+        "incident.suspended": EventType(Suspended, "挂账", {"reason": "season", "until": LATER}, "Suspend"),
+        "incident.resumed": EventType(Resumed, "恢复", {}, "Resume"),
+        "incident.reassigned": EventType(Reassigned, "改派", {"to_grid": "WY02"}, "Reassign"),
+        "incident.merged": EventType(Merged, "合并", {"into": OTHER}, "Merge"),
+        "incident.rejected": EventType(Rejected, "不予立案", {"reason": "duplicate"}, "Reject"),
+        "incident.withdrawn": EventType(Withdrawn, "撤回", {}, "Withdraw"),
+        "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}, "Force close"),
         **PROPOSALS,
     },
     words={

@@ -33,6 +33,7 @@ from gridpatrol.render.permissions import WAYS, situations
 from lab.parts.postgres import fresh_database
 from schemas.facts import Unit
 from schemas.kinds.duty import Duty
+from schemas.short_numbers import short_number
 from tests.integration.test_door import problem, report
 from tests.integration.test_incident_queries import NOW, case, clock, write
 from tests.support.builders import HOTLINE, HOUR, MEMBER, OPERATOR, STREET, event, shipped, subject, weiyang
@@ -250,9 +251,9 @@ def asked(door: Served, name: str, path: str, **query: Any) -> httpx.Response:
 
 STATUS = f"/v1/events/status?source=app&id={OURS}.r"
 STREAM = "/v1/alerts/stream?last_event_id=0-0"
-UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics"}
+UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in", "/static/{name:str}"}
 """Routes that say nothing of cases or people."""
-PUBLISHES = {"/v1/events", "/v1/events/batch"}
+PUBLISHES = {"/v1/events", "/v1/events/batch", "/cases/{id:str}/acts", "/desk/{id:str}/acts"}
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
 SPEAKS = {
     "/v1/me",
@@ -262,6 +263,11 @@ SPEAKS = {
     "/v1/outcomes",
     "/v1/files/{sha256:str}",
     "/v1/alerts/seen",
+    "/alerts/seen",
+    "/desk/changes",
+    "/me",
+    "/me/post",
+    "/sign-out",
 }
 """Routes that tell who speaks of itself and of what it sent; what is similar is told in brief to whoever would report
 it. A file is given to who reads the words of its case, which `test_files` asks."""
@@ -278,17 +284,25 @@ READS: dict[str, str] = {
     "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
     "/v1/ledger.csv": "/v1/ledger.csv?period=all",
     "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
+    "/desk": "/desk",
+    "/cases": "/cases?search={number}",
+    "/cases/{id:str}": "/cases/{case}",
+    "/alerts": "/alerts",
+    "/ranking": "/ranking?period=year&by=grid",
+    "/figures": "/figures?period=year&measure=reported&by=",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
 it stands here; then its handler asks `context.read_as`, and what it shows is checked against who may see it."""
-OPERATES = ("/v1/operator/", "/v1/deliveries")
+OPERATES = ("/v1/operator/", "/v1/deliveries", "/health")
 
 
 def questions() -> dict[str, str]:
     """The question of each route."""
     said = report(OURS, 0)
-    return {route: path.format(case=OURS, source=said["source"]) for route, path in READS.items()}
+    return {
+        route: path.format(case=OURS, source=said["source"], number=short_number(OURS)) for route, path in READS.items()
+    }
 
 
 def shown_to(door: Served, name: str, path: str) -> str:
@@ -323,7 +337,14 @@ def test_no_route_shows_a_case_to_who_does_not_read_it(door: Served, route: str)
             assert problem(asked(door, name, path), 403)["reason"] == "no_right"
 
 
-SHOWN_ELSEWHERE = {"/v1/duties", "/v1/incidents/{id:str}/words", "/v1/ledger.xlsx"}
+SHOWN_ELSEWHERE = {
+    "/v1/duties",
+    "/v1/incidents/{id:str}/words",
+    "/v1/ledger.xlsx",
+    "/alerts",
+    "/cases",
+    "/ranking",
+}
 """Routes that show no case of these in plain text."""
 
 

@@ -1,0 +1,62 @@
+"""健康, for who operates the server: what stands still, what waits, what was refused, and another try for it."""
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import PathParameter, QueryParameter
+
+from engine.console.access import form_of
+from engine.console.rendering import page, query, seen_elsewhere
+from engine.http.context import DoorContext
+from engine.http.operator import operator_of, replay
+from engine.http.problems import Problem
+from engine.metrics.gauges import CONSUMERS
+from engine.principals import Principal
+from engine.views.health import health
+
+Lang = Annotated[str, QueryParameter(description="zh or en.")]
+LetterId = Annotated[str, PathParameter(description="Number of a dead letter.")]
+How = Annotated[str, QueryParameter(description="How the last replay ended.")]
+Shown = Annotated[str, QueryParameter(description="The letter that was replayed last.")]
+ENDED = ("done", "parked", "refused", "duplicate", "conflict", "released", "pending", "not_replayable")
+
+
+@get("/health", include_in_schema=False)
+async def show_health(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    letter: Shown = "",
+    how: How = "",
+    lang: Lang = "",
+) -> Response[Any]:
+    """Whether all is well, and what to do where it is not."""
+    now, policies, wall = context.now(), context.policies, context.writer.engine.wall
+    refused = {partition: str(wall.refusal(partition)) for partition in wall.refused}
+    found = await context.read(lambda connection: health(connection, policies, CONSUMERS, refused, now))
+    return page(
+        request,
+        "health.html",
+        health=found,
+        zone=found.zone,
+        doubt=context.unready(),
+        replayed=(letter, how) if how in ENDED else None,
+    )
+
+
+@post("/health/letters/{letter:str}/replays", include_in_schema=False)
+async def replay_letter(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], letter: LetterId
+) -> Response[Any]:
+    """Decide a dead letter anew; the page says how that ended."""
+    await form_of(request)
+    try:
+        how = (await replay(context, letter, operator_of(request))).outcome
+    except Problem as problem:
+        if problem.reason != "not_replayable":
+            raise
+        how = "not_replayable"
+    return seen_elsewhere(request, query("/health", letter=letter, how=how))
+
+
+ROUTES = [show_health, replay_letter]
