@@ -16,7 +16,7 @@ from engine.clock import now_ms
 from schemas.events import OF_ANY_CASE
 from tests.integration.test_console import OURS, THEIRS, long_overdue
 from tests.integration.test_door import report
-from tests.support.browser import axe, browsing
+from tests.support.browser import PICTURES, axe, browsing
 from tests.support.builders import event, subject
 from tests.support.serving import Served, prepared, served
 
@@ -88,7 +88,7 @@ def opened_page(door: Served, chrome: Any, width: int, **more: Any) -> Iterator[
 def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
     door: Served, chrome: Any, width: int, scheme: str
 ) -> None:
-    judge, folder = axe(), os.environ.get("GRIDPATROL_SCREENSHOTS")
+    judge, folder = axe(), os.environ.get(PICTURES)
     for page in opened_page(door, chrome, width, color_scheme=scheme, bypass_csp=True):
         told = list[tuple[str, str, str]]()
         for name, path in PAGES.items():

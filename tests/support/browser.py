@@ -19,6 +19,8 @@ import pytest
 from lab.vendored import NotVendored, fetched
 
 VARIABLE = "GRIDPATROL_TEST_CHROMIUM"
+PICTURES = "GRIDPATROL_SCREENSHOTS"
+"""A folder in which a picture of every page is kept; unset: none is."""
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 AXE = (
     "axe-core",
