@@ -93,7 +93,9 @@ def define(
     machine, table = compile_rows(by_name, kept, answers)
     forward = _forward(by_name, table)
     later = {start: reached(forward, start) for start in by_name}
-    ahead = {start: frozenset(name for name, source in table if source in found) for start, found in later.items()}
+    # What takes up a case that is over waits for no end: said before it, it would undo one that nobody had seen.
+    waits = [(name, source) for name, source in table if not _takes_up(by_name, table, name, source)]
+    ahead = {start: frozenset(name for name, source in waits if source in found) for start, found in later.items()}
     return Definition(
         name=name,
         zh=zh,
@@ -172,9 +174,10 @@ def check_rows(
     births: set[str],
     aliases: set[str],
 ) -> None:
-    """ValueError for a row with an unknown state, guard or trigger, for one that takes up a case that is over, and for
-    a birth without a row or the reverse."""
-    heard = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}
+    """ValueError for a row with an unknown state, guard or trigger, for one that takes up a case that is over although
+    the kind does not say that its cases are (or for none although it does), and for a birth without a row or the
+    reverse."""
+    heard, reopens = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}, False
     for row in rows:
         strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
         strange += [s for s in (*row.sources, row.dest) if s not in (*states, "=")]
@@ -182,9 +185,13 @@ def check_rows(
             raise ValueError(f"{kind.name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
         over = any(s in states and states[s].terminal for s in row.sources)
         if over and row.dest != "=" and not states[row.dest].terminal:
-            raise ValueError(f"{kind.name}: row {row.trigger} takes up a case that is over: it would be closed twice")
+            if not kind.reopens:
+                raise ValueError(f"{kind.name}: row {row.trigger} takes up a case that is over, and it keeps no clock")
+            reopens = True
         if row.trigger not in heard:
             raise ValueError(f"{kind.name}: row {row.trigger!r} is no event of this kind, nor of any case")
+    if kind.reopens and not reopens:
+        raise ValueError(f"{kind.name}: no row takes up a case that is over, although it reopens")
     if both := sorted({*kind.sends} & EVENTS.keys()):
         raise ValueError(f"{kind.name}: {both[0]!r} is said by people as well as by cases")
     bearing = {row.trigger for row in rows if AWAITED in row.sources}
@@ -279,6 +286,12 @@ def check_words(
         unknown = [member for member in named if member not in fact.__struct_fields__]
         if unknown:
             raise ValueError(f"{kind.name}: the sentence of {fact.__name__} names {unknown[0]!r}, which it has not")
+
+
+def _takes_up(states: Mapping[str, State], table: Table, trigger: str, source: str) -> bool:
+    """Whether a trigger leads out of a state in which a case is over."""
+    dests = (dest for dest, _ in table[trigger, source] if dest != "=")
+    return states[source].terminal and any(not states[dest].terminal for dest in dests)
 
 
 def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:

@@ -198,6 +198,10 @@ def _of_work(fact: Fact, step: StepText) -> str:
         case facts.Reworked():
             loop = " (反复 loop)" if fact.looped else ""
             return f"第{fact.cycle + 1}轮 cycle {fact.cycle + 1} begins{loop}"
+        case facts.Reopened():
+            loop = " (反复 loop)" if fact.looped else ""
+            cycle = f"第{fact.cycle + 1}轮 cycle {fact.cycle + 1} begins"
+            return f"重办 reopened: {both(WORDS, fact.reason)}, {cycle}{loop}"
     return ""
 
 
