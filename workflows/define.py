@@ -29,6 +29,7 @@ from workflows.machine import (
     Table,
     Transition,
     reached,
+    taking_up,
 )
 
 
@@ -94,7 +95,7 @@ def define(
     forward = _forward(by_name, table)
     later = {start: reached(forward, start) for start in by_name}
     # What takes up a case that is over waits for no end: said before it, it would undo one that nobody had seen.
-    waits = [(name, source) for name, source in table if not _takes_up(by_name, table, name, source)]
+    waits = [(name, source) for name, source in table if name not in taking_up(by_name, table)]
     ahead = {start: frozenset(name for name, source in waits if source in found) for start, found in later.items()}
     return Definition(
         name=name,
@@ -286,12 +287,6 @@ def check_words(
         unknown = [member for member in named if member not in fact.__struct_fields__]
         if unknown:
             raise ValueError(f"{kind.name}: the sentence of {fact.__name__} names {unknown[0]!r}, which it has not")
-
-
-def _takes_up(states: Mapping[str, State], table: Table, trigger: str, source: str) -> bool:
-    """Whether a trigger leads out of a state in which a case is over."""
-    dests = (dest for dest, _ in table[trigger, source] if dest != "=")
-    return states[source].terminal and any(not states[dest].terminal for dest in dests)
 
 
 def _forward(states: dict[str, State], table: Mapping[tuple[str, str], Any]) -> frozenset[tuple[str, str, str]]:
