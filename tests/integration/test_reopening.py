@@ -21,15 +21,18 @@ from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.performance import PerformanceQuestion, performance_page
+from gridpatrol.commands.deadline import ledgers
 from gridpatrol.run.following import follow
 from schemas.instants import written
 from tests.integration.test_archiving import APRIL, LATER, answers, archive, check_whole, consumed
 from tests.integration.test_archiving import write as leave
 from tests.integration.test_migrations import to
 from tests.simulation.line import Line, check_export, line_on
-from tests.support.builders import DAY, HOTLINE, HOUR, at, subject
+from tests.support.builders import DAY, HOTLINE, HOUR, at, subject, weiyang
 from tests.support.opened import check_opened
 from workflows import case as cases
+from workflows.clocks.explain import explain
+from workflows.clocks.limits import parse_limit
 
 REPORTED, DUE, CLOSED = at("03-02 09:00"), at("03-12 09:00"), at("03-04 09:00")
 AGAIN, LAST = at("04-20 09:00"), at("04-21 09:00")
@@ -130,6 +133,19 @@ def test_lists_show_what_is_open_now_and_what_was_open_then(line: Line) -> None:
         with line.engine.database.read() as connection:
             [standing] = performance_page(connection, Policies(), question, NOW).standing
         assert standing.open == len(open_)
+
+
+def test_its_deadline_is_explained_with_the_time_in_which_it_was_over(line: Line) -> None:
+    line.report(1, REPORTED, None)
+    order = {"clock": "total", "limit": "9工作日"}
+    line.say("deadline.ordered", "XA-OFFICE", REPORTED + HOUR, case=subject("WY01", 1), **order)
+    line.close(1, CLOSED)
+    reopen(line, AGAIN)
+    line.engine.drain()
+    last = [ledger for ledger in ledgers(line.steps()) if ledger.clock == "total"][-1]
+    assert (last.started, last.pauses, last.cycle) == (REPORTED, [(CLOSED, AGAIN)], 1)
+    explained = explain(weiyang().calendars[last.calendar], last.started, parse_limit(last.limit), last.pauses)
+    assert last.due is not None and explained.due_ms == last.due
 
 
 @pytest.mark.parametrize("limit", [1, 500])
