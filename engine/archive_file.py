@@ -22,6 +22,7 @@ from msgspec import Struct
 from engine import files
 from engine.errors import GridpatrolError
 from engine.store.archives import ABSENT, COLUMNS, ArchiveRow
+from schemas.facts import decode_facts
 from workflows import case as cases
 
 FORMAT = "gridpatrol-archive/1"
@@ -125,6 +126,24 @@ def groups(rows: Iterable[Row]) -> Iterator[dict[str, list[tuple[Any, ...]]]]:
         yield group
 
 
+def with_end(row: tuple[Any, ...], steps: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """The row of a case that may be taken up again, with the clock that it keeps beyond its end. An older release did
+    not keep it: it follows from the steps."""
+    kind, body, id_ = (COLUMNS["cases"].index(name) for name in ("definition", "body", "id"))
+    if row[kind] not in cases.REOPENING:
+        return row
+    case, folded = cases.decode(row[body]), cases.Case(id=row[id_])
+    if case.ended is not None:
+        return row
+    of, text = (COLUMNS["facts"].index(name) for name in ("case_id", "body"))
+    for step in steps:
+        if step[of] == row[id_]:
+            for fact in decode_facts(step[text]):
+                cases.apply(folded, fact)
+    case.ended = folded.ended
+    return (*row[:body], cases.encode(case).decode(), *row[body + 1 :])
+
+
 class ArchiveFolder:
     """The folder in which the files lie."""
 
@@ -146,5 +165,9 @@ class ArchiveFolder:
                 raise ArchiveUnusable(f"{self.path(archive)} is not the file that was written: its SHA-256 is another")
 
     def rows(self, archive: ArchiveRow) -> Iterator[Row]:
-        """The rows of a file."""
-        return read(self.path(archive))
+        """The rows of a file, as this release writes them."""
+        for group in groups(read(self.path(archive))):
+            steps = group["facts"]
+            group["cases"] = [with_end(row, steps) for row in group["cases"]]
+            for table in COLUMNS:
+                yield from ((table, row) for row in group[table])

@@ -202,6 +202,17 @@ class Reworked(Fact, frozen=True, tag="incident.reworked"):
     looped: bool = False
 
 
+class Reopened(Fact, frozen=True, tag="case.reopened"):
+    """A case that had ended is taken up again (重办): a new cycle begins at `judged`, and its end is none any more.
+    `looped` is the loop alarm."""
+
+    cycle: int
+    reason: str
+    by: str  # post
+    judged: Ms
+    looped: bool = False
+
+
 class Suspended(Fact, frozen=True, tag="incident.suspended"):
     """Put aside (挂账)."""
 
@@ -372,9 +383,11 @@ class ClockStarted(ClockFact, frozen=True, tag="clock.started"):
     next: Ms | None = None
     repeat: int = 0
     armed: Ms | None = None  # the arrival at which that rung was armed, where it was past then
-    runs: tuple[tuple[Ms, Ms], ...] = ()  # what its holder had consumed of it before, in this cycle
+    # What its holder had consumed of it before, in this cycle; of a case taken up again, when it was open before.
+    runs: tuple[tuple[Ms, Ms], ...] = ()
     holder: Unit | None = None  # who ordered it; empty: whoever holds the case at its level
-    again: bool = False  # its holder missed it before, in this cycle, and has nothing left: late from the start
+    # Its holder missed it before, in this cycle, and has nothing left, or the whole case did: late from the start.
+    again: bool = False
 
 
 class ClockPaused(ClockFact, frozen=True, tag="clock.paused"):
@@ -454,7 +467,8 @@ PASSED_ON, VOID = "passed_on", "void"
 
 
 class ClockStopped(ClockFact, frozen=True, tag="clock.stopped"):
-    """The outcome of a clock. `elapsed` is wall milliseconds from the start, `consumed` counts in the limit's own kind.
+    """The outcome of a clock. `elapsed` is wall milliseconds from the start, less those in which the case was over;
+    `consumed` counts in the limit's own kind.
 
     Fulfilled it is `on_time`, `overdue` or `without_deadline`. A trigger that does not fulfil it leaves it `passed_on`,
     where somebody else owns the case next, or `void`: neither on time nor overdue. `lapsed` says of those two that the
@@ -546,6 +560,7 @@ SHARED: tuple[type[Fact], ...] = (
     Checked,
     TurnPassed,
     Reworked,
+    Reopened,
     Suspended,
     Resumed,
     Proposed,

@@ -192,6 +192,7 @@ class Kind(Struct, frozen=True):
 
     `sends` has by trigger what only other cases of the home say to it, never people: the door refuses such a type.
     `words` has the values of which members of its events take one, with what they say in Chinese and in English.
+    `reopens`: a case that has ended may be taken up again, so it keeps the clock of the whole case beyond its end.
     """
 
     name: str
@@ -200,3 +201,4 @@ class Kind(Struct, frozen=True):
     own: type[Own] | None = None
     sends: dict[str, type[EventData]] = field(default_factory=dict)
     words: dict[str, tuple[str, str]] = field(default_factory=dict)
+    reopens: bool = False

@@ -133,6 +133,15 @@ class Proposal(Struct, frozen=True, array_like=True):
     until: int | None = None
 
 
+class Ended(Struct, frozen=True, array_like=True):
+    """The clock of the whole case as it stopped: its limit, its deadline, whether that was missed, and its ledger."""
+
+    limit: str
+    due: int | None
+    missed: bool
+    runs: tuple[tuple[int, int], ...]
+
+
 class Owner(Struct, frozen=True, array_like=True):
     """The owner of a case: a grid, and perhaps a department of it."""
 
@@ -191,6 +200,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
     spot: tuple[int, int] | None = None  # WGS 84 in units of 1e-7 degree, where `lon` and `lat` are of another map
     proposals: tuple[Proposal, ...] = ()  # what is asked for and not decided
+    ended: Ended | None = None  # of a case that is over, and whose kind lets it be taken up again
+    reopened: int = 0  # when it was taken up again, for the last time; 0: never
 
     @property
     def next_at(self) -> int | None:
@@ -295,6 +306,9 @@ def apply(case: Case, fact: Fact) -> None:
         handler(case, fact)
 
 
+REOPENING = frozenset(kind.name for kind in KINDS if kind.reopens)
+"""The kinds whose cases keep the clock of the whole case beyond their end: they may be taken up again."""
+
 # fmt: off
 _GIVEN_AT_BIRTH = (
     "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
@@ -369,7 +383,12 @@ def _held(case: Case, fact: facts.Held) -> None:
     case.holdings = holdings
 
 
-def _reworked(case: Case, fact: facts.Reworked) -> None:
+def _reopened(case: Case, fact: facts.Reopened) -> None:
+    _new_cycle(case, fact)
+    case.closed, case.ended, case.reopened = None, None, fact.judged
+
+
+def _new_cycle(case: Case, fact: facts.Reworked | facts.Reopened) -> None:
     case.cycle, case.checks, case.handled_by = fact.cycle, (), ""
     case.trail, case.targets, case.passed, case.ledger, case.missed = (), (), (), (), ()
 
@@ -437,7 +456,8 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
         cycle=fact.cycle,
         target=fact.target,
         calendar=fact.calendar,
-        started=fact.judged,
+        # That of the whole case began with the case, also where it goes on in another cycle.
+        started=fact.runs[0][0] if fact.clock == TOTAL and fact.runs else fact.judged,
         judged=fact.judged,
         limit=fact.limit,
         due=fact.due,
@@ -551,6 +571,10 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
     _arm(case, fact)
     if fact.clock == TOTAL:
         case.closed = fact.judged
+        if clock is not None and case.definition in REOPENING:
+            runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, fact.judged))
+            missed = fact.result == "overdue" or fact.lapsed
+            case.ended = Ended(clock.limit, fact.due, missed, runs)
 
 
 def _keep_ledger(case: Case, clock: Clock, end: int) -> None:
@@ -643,7 +667,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Checked: _checked,
     facts.TurnPassed: _turn_passed,
     facts.Held: _held,
-    facts.Reworked: _reworked,
+    facts.Reworked: _new_cycle,
+    facts.Reopened: _reopened,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
     facts.Proposed: _proposed,

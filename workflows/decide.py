@@ -23,7 +23,20 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, homes, merging, notices, parking, routing, saying, sla, succession
+from workflows import (
+    birth,
+    effects,
+    holding,
+    homes,
+    merging,
+    notices,
+    parking,
+    reopening,
+    routing,
+    saying,
+    sla,
+    succession,
+)
 from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -187,6 +200,8 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     if not isinstance(pull, saying.Pull):
         return pull
     trigger, dest = pull
+    if refused := reopening.refuse_earlier(d, definition, trigger, dest):
+        return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
     return _pull(d, definition, trigger, dest, data, speaker)
 

@@ -29,6 +29,7 @@ from workflows.machine import (
     Table,
     Transition,
     reached,
+    taking_up,
 )
 
 
@@ -93,7 +94,9 @@ def define(
     machine, table = compile_rows(by_name, kept, answers)
     forward = _forward(by_name, table)
     later = {start: reached(forward, start) for start in by_name}
-    ahead = {start: frozenset(name for name, source in table if source in found) for start, found in later.items()}
+    # What takes up a case that is over waits for no end: said before it, it would undo one that nobody had seen.
+    waits = [(name, source) for name, source in table if name not in taking_up(by_name, table)]
+    ahead = {start: frozenset(name for name, source in waits if source in found) for start, found in later.items()}
     return Definition(
         name=name,
         zh=zh,
@@ -172,9 +175,10 @@ def check_rows(
     births: set[str],
     aliases: set[str],
 ) -> None:
-    """ValueError for a row with an unknown state, guard or trigger, for one that takes up a case that is over, and for
-    a birth without a row or the reverse."""
-    heard = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}
+    """ValueError for a row with an unknown state, guard or trigger, for one that takes up a case that is over although
+    the kind does not say that its cases are (or for none although it does), and for a birth without a row or the
+    reverse."""
+    heard, reopens = {*kind.events, *OF_ANY_CASE, *aliases, *kind.sends}, False
     for row in rows:
         strange = [g for g in row.guards if g.removeprefix("not ") not in guards]
         strange += [s for s in (*row.sources, row.dest) if s not in (*states, "=")]
@@ -182,9 +186,13 @@ def check_rows(
             raise ValueError(f"{kind.name}: row {row.trigger} names {strange[0]!r}, which is no state or guard")
         over = any(s in states and states[s].terminal for s in row.sources)
         if over and row.dest != "=" and not states[row.dest].terminal:
-            raise ValueError(f"{kind.name}: row {row.trigger} takes up a case that is over: it would be closed twice")
+            if not kind.reopens:
+                raise ValueError(f"{kind.name}: row {row.trigger} takes up a case that is over, and it keeps no clock")
+            reopens = True
         if row.trigger not in heard:
             raise ValueError(f"{kind.name}: row {row.trigger!r} is no event of this kind, nor of any case")
+    if kind.reopens and not reopens:
+        raise ValueError(f"{kind.name}: no row takes up a case that is over, although it reopens")
     if both := sorted({*kind.sends} & EVENTS.keys()):
         raise ValueError(f"{kind.name}: {both[0]!r} is said by people as well as by cases")
     bearing = {row.trigger for row in rows if AWAITED in row.sources}

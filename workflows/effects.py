@@ -125,11 +125,17 @@ def _rework(d: Decision) -> None:
     d.tell(facts.Reworked(cycle=cycle, looped=looped))
     grid = routing.ancestor(d.case.path, options.rework_level)
     d.tell(facts.Assigned(grid=grid, level=min(options.rework_level, len(d.case.path)), why="rework"))
-    if looped and not d.rules.pack.notices:  # else it is a notice
+    if looped:
+        alarm_loop(d)
+
+
+def alarm_loop(d: Decision) -> None:
+    """Alert those above that a case comes back again and again; where the pack has notices, it is one of them."""
+    if not d.rules.pack.notices:
         words, unit = ("upper_chief", "supervisor", "sponsor"), holding.present(d.case, d.register)
         posts = routing.recipients(words, d.case, d.register, d.arrival, unit)
         if posts:
-            alert = f"{d.case.id}|loop|{cycle}"
+            alert = f"{d.case.id}|loop|{d.case.cycle}"
             now = d.judged(d.case.judged)
             quiet = sla.not_before(d, "loop", now)
             other = holding.unless_owner(d, unit)

@@ -71,9 +71,10 @@ def has_changed(d: Decision) -> bool:
 
 
 def hold(d: Decision, hands: Hands) -> None:
-    """Tell a change of hands, if there is one, and charge anew what it shows to have been another's."""
+    """Tell a change of hands, if there is one, and charge anew what it shows to have been another's. Nobody held a case
+    that was over: whoever has it again holds it anew."""
     unit = unit_of(holder_of(d.case, hands), d.case, d.register)
-    if d.case.holdings and d.case.holdings[-1].unit == unit:
+    if d.case.holdings and d.case.holdings[-1].unit == unit and facts.Reopened not in d.told:
         return
     since = d.judged(d.case.judged)
     d.tell(facts.Held(unit=unit, since=since))

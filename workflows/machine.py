@@ -3,7 +3,7 @@
 All cases of a kind share one machine. `auto_transitions` is off, so no state can be jumped to.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -244,6 +244,11 @@ class Definition(Struct, frozen=True, kw_only=True):
         return sorted({trigger for trigger, source in self.table if source == state} - self.unspoken)
 
     @property
+    def reopening(self) -> frozenset[str]:
+        """The triggers that take up a case that is over. A pack may do without."""
+        return taking_up(self.states, self.table)
+
+    @property
     def unspoken(self) -> frozenset[str]:
         """The triggers that nobody sends: other cases pull them, or time does."""
         return self.sends | {self.lapses, self.wakes}
@@ -253,6 +258,17 @@ class Definition(Struct, frozen=True, kw_only=True):
         takers = {source for name, source in self.table if name == trigger} - {state}
         sources = {state, *reached(self.forward, state, takers)} - takers
         return {name for name, source, dest in self.forward if source in sources and dest in takers}
+
+
+def taking_up(states: Mapping[str, State], table: Table) -> frozenset[str]:
+    """The triggers that lead out of a state in which a case is over."""
+    found = {
+        trigger
+        for (trigger, source), targets in table.items()
+        for dest, _ in targets
+        if states[source].terminal and dest != "=" and not states[dest].terminal
+    }
+    return frozenset(found)
 
 
 def reached(forward: Iterable[tuple[str, str, str]], start: str, ends: Collection[str] = ()) -> set[str]:

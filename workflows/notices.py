@@ -63,7 +63,7 @@ def meaning(d: Decision) -> list[str]:
         found.add("merged")
     if facts.Urged in told:
         found.add("urged")
-    if facts.Reworked in told and told[facts.Reworked].looped:
+    if any(fact in told and told[fact].looped for fact in (facts.Reworked, facts.Reopened)):
         found.add("looped")
     if facts.Proposed in told:
         found.add(ASKED)

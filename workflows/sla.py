@@ -9,7 +9,7 @@ from msgspec import Struct
 from schemas import facts
 from schemas.facts import Unit
 from workflows import holding, routing
-from workflows.case import TOTAL, Clock
+from workflows.case import TOTAL, Clock, Ended
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
@@ -150,6 +150,39 @@ def start(
     if runs and limit is not None:
         due = max(judged, _deadline(runs, limit, judged, calendar))
     again = bool(runs) and due == judged and case.missed_before(name, level, unit)
+    _tell_started(d, name, level, code, limit, due, basis=basis, runs=runs, again=again, holder=holder)
+
+
+def go_on(d: Decision, ended: Ended) -> None:
+    """Let the clock of the whole case go on at the judged instant, in the cycle in which a case that was over is taken
+    up again: with what was left of its limit, or to an ordered instant that moves by the time for which it was over.
+    One whose deadline was missed is as late as it was, and misses it no second time."""
+    judged, code = d.judged(d.case.judged), d.register.calendar_of(d.case.path[-1])
+    limit, due = parse_limit(ended.limit) if ended.limit else None, ended.due
+    if limit is not None:
+        due = _deadline(ended.runs, limit, judged, d.calendar(code))
+    elif due is not None:
+        due += judged - ended.runs[-1][1]
+    if due is not None and ended.missed:
+        due = min(due, judged)  # closed after hours it was late, and had consumed no more than its limit
+    _tell_started(d, TOTAL, 0, code, limit, due, basis="goes on", runs=ended.runs, again=ended.missed)
+
+
+def _tell_started(
+    d: Decision,
+    name: str,
+    level: int,
+    code: str,
+    limit: Limit | None,
+    due: int | None,
+    *,
+    basis: str,
+    runs: tuple[tuple[int, int], ...],
+    again: bool,
+    holder: Unit | None = None,
+) -> None:
+    """A clock runs by the calendar of a code from the judged instant on; its ladder is armed."""
+    case, calendar, judged = d.case, d.calendar(code), d.judged(d.case.judged)
     armed = arm(d, name, due, calendar, judged)
     target = case.last_target(name, level) + 1
     d.tell(
@@ -299,7 +332,7 @@ def stop(d: Decision, clock: Clock) -> None:
             judged=judged,
             started=clock.started,
             result=result,
-            elapsed=judged - clock.started,
+            elapsed=_elapsed(clock, judged),
             consumed=consumed(clock, done, kind, d.calendar(clock.calendar)),
             due=clock.due,
             why=d.ending.trigger,
@@ -309,6 +342,13 @@ def stop(d: Decision, clock: Clock) -> None:
             again=again,
         )
     )
+
+
+def _elapsed(clock: Clock, judged: int) -> int:
+    """The wall time of a clock up to an instant; of the whole case without the time in which it was over."""
+    if clock.name != TOTAL or clock.since is None:
+        return judged - clock.started
+    return sum(end - begin for begin, end in clock.runs) + judged - clock.since
 
 
 def end_alerts(d: Decision, clock: Clock, how: str = "withdrawn") -> None:

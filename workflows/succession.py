@@ -60,7 +60,7 @@ def due_of(case: Case, register: Policy, since: int) -> int | None:
     ends = [register.ends[code] for code in (*case.path, case.owner.grid) if code in register.ends]
     if not ends or case.definition not in GO_ON:
         return None
-    due = max(min(ends), since)
+    due = max(min(ends), since, case.reopened)  # one that was over when its grid ended is taken over when it is open
     return due if changes(case, register, due + 1)[1] else None  # else nothing would come of it, again and again
 
 

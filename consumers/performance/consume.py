@@ -10,7 +10,17 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from consumers.performance.fold import JUDGED, Cell, Contribution, Figure, OutcomeRow, decode, encode, fold
+from consumers.performance.fold import (
+    JUDGED,
+    REOPENING,
+    Cell,
+    Contribution,
+    Figure,
+    OutcomeRow,
+    decode,
+    encode,
+    fold,
+)
 from engine import failpoints
 from engine.store import figures, steps, unpublished_figures
 from engine.store.database import Connection, Database
@@ -18,6 +28,7 @@ from engine.store.figures import ContributionRow
 from engine.store.rows import StepRow
 from engine.store.steps import Positions, StepRange
 from schemas import facts
+from workflows.case import TOTAL
 
 NAME = "performance"
 WIDE = 2000
@@ -156,21 +167,32 @@ def take_in(connection: Connection, news: Sequence[facts.Step], *, note: bool) -
     held: dict[str, Contribution | None] = {case: decode(body) for case, body in stored.items()}
     partition: dict[str, int] = {}
     total: defaultdict[tuple[str, Cell], int] = defaultdict(int)
-    stopped: list[OutcomeRow] = []
+    ends = read_ends(connection, news)
+    stopped: dict[tuple[str, str, int, int, int], OutcomeRow] = {}
     for step in news:
         before = held.get(step.case)
-        after, cells, outcomes = fold(before, step)
+        after, cells, outcomes = fold(before, step, ends.get(step.case))
         if after is not before:
             held[step.case], partition[step.case] = after, step.partition
         for cell, value in cells.items():
             total[step.definition, cell] += value
-        stopped += outcomes
+        for row in outcomes:
+            stopped[row.case_id, row.clock, row.level, row.cycle, row.target] = row
+            if row.clock == TOTAL:
+                ends[row.case_id] = row
     contributions = [ContributionRow(c, p, encode(held[c]).decode()) for c, p in sorted(partition.items())]
     changes = [
         Figure(definition, measure, *place, value)
         for (definition, (measure, place)), value in sorted(total.items())
         if value
     ]
-    figures.write_fold(connection, contributions, changes, stopped)
+    figures.write_fold(connection, contributions, changes, list(stopped.values()))
     if note:
         unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
+
+
+def read_ends(connection: Connection, news: Iterable[facts.Step]) -> dict[str, OutcomeRow]:
+    """The outcomes with which cases have ended so far that steps take up again."""
+    ids = {step.case for step in news if any(type(fact) is REOPENING for fact in step.facts)}
+    found = figures.read_ends(connection, ids, OutcomeRow.__struct_fields__) if ids else []
+    return {row.case_id: row for row in (OutcomeRow(*each) for each in found)}

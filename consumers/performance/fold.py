@@ -28,7 +28,10 @@ cells, and adds an outcome for each clock that it stops.
 6. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
    its end and the unit charged. What it had consumed by then stands in its fact. `claimed:<clock>` counts there those
    on time that came after their deadline and rest on the sender's word.
-7. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
+7. A case that is taken up again has not ended. What its end counted is taken back, at the places that the outcome of
+   the clock of the whole case names, and that outcome says since when it is none (`reopened_at`). It counts as closed
+   where it is closed for good. Deadlines that it missed stay missed.
+8. The sums: `reported` of its sources; `closed` = on_time + closed_late + without_deadline; `closable`
    应结案 = on_time + overdue, each case with a deadline once, at the day of closing or of its deadline,
    whichever came first. Rejected, merged, withdrawn and force-closed cases are not part of it unless their
    deadline had passed before. Closed among the closable are on_time + overdue_closed, so no rate exceeds
@@ -155,6 +158,7 @@ class OutcomeRow(Struct, frozen=True):
     claimed: bool
     unit: str
     lapsed: bool
+    reopened_at: int | None = None  # of the whole case: the arrival at which it was taken up again
 
 
 Cell = tuple[str, Place]
@@ -162,7 +166,8 @@ Cell = tuple[str, Place]
 
 
 class Folded(NamedTuple):
-    """What a step did. `contribution` is the one given where nothing that may move has changed."""
+    """What a step did. `contribution` is the one given where nothing that may move has changed; `outcomes` are those of
+    clocks that stopped, and the one of the end that the step undid."""
 
     contribution: Contribution | None
     cells: dict[Cell, int]
@@ -174,8 +179,11 @@ decode = msgspec.json.Decoder(Contribution).decode
 NOTHING = Contribution()
 
 
-def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
-    """The next step of a case: its steps come in order, the cases among each other in any."""
+def fold(contribution: Contribution | None, step: facts.Step, end: OutcomeRow | None = None) -> Folded:
+    """The next step of a case: its steps come in order, the cases among each other in any.
+
+    `end`: the outcome with which the case ended; only asked for by a step that takes it up again (`REOPENING`).
+    """
     place = Place(step.day, step.path, step.department, step.category, step.group, step.post)
     cells: dict[Cell, int] = {}
     outcomes: list[OutcomeRow] = []
@@ -186,6 +194,10 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
         kind = type(fact)
         if kind in declared:
             _add(cells, ((name, place) for name in counted(fact, declared[kind])), 1)
+        if kind is REOPENING:
+            assert end is not None, f"case {step.case} is taken up again, and has no end"
+            _add(cells, ended_in(end, after), -1)
+            outcomes.append(replace(end, reopened_at=step.at))
         if kind in naming:
             ordered[naming[kind], fact.stage] = fact.unit  # type: ignore[attr-defined]
         elif ordered and type(fact) is facts.ClockStarted and (key := (fact.clock, fact.level)) in ordered:
@@ -195,23 +207,9 @@ def fold(contribution: Contribution | None, step: facts.Step) -> Folded:
             if type(fact) is facts.ClockStopped:
                 outcomes.append(_outcome(step, fact, charged_at(place, fact.charged), after))
                 after = after.naming(fact.clock, fact.level, "")
-                if fact.claimed:
-                    _add(cells, [(f"claimed:{fact.clock}", charged_at(place, fact.charged))], 1)
-                if fact.result in UNFULFILLED:
-                    _add(cells, [(f"{fact.result}:{fact.clock}", charged_at(place, fact.charged))], 1)
-                if fact.clock != TOTAL:
-                    continue
-                # The end of the case. What contradicts its deadline stands before it in the same step, so nothing moves
-                # later.
-                ending, overdue = ENDINGS[fact.why], after.overdue
-                if ending != CLOSED:
-                    _add(cells, [(ending, place)], 1)
-                elif overdue is None:
-                    _add(cells, [(fact.result, place)], 1)
-                else:
-                    _add(cells, [("closed_late", place), ("overdue_closed", overdue)], 1)
+                _add(cells, ended_in(outcomes[-1], after), 1)
     if after is before:
-        return Folded(contribution, cells, outcomes)
+        return Folded(contribution, {cell: value for cell, value in cells.items() if value}, outcomes)
     _add(cells, movable(after), 1)
     _add(cells, movable(before), -1)
     return Folded(after, {cell: value for cell, value in cells.items() if value}, outcomes)
@@ -252,6 +250,26 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place, held: C
         held.unit_of(fact.clock, fact.level),
         any(lapse[:4] == _key(fact) for lapse in held.lapses),
     )
+
+
+def ended_in(row: OutcomeRow, contribution: Contribution) -> Iterator[Cell]:
+    """What a clock counts by its end; of the whole case the end of the case, too. What contradicts a deadline stands
+    before that in the same step, so what an ended case contributes stays as it is."""
+    place = Place(row.day, row.path, row.department, row.category, row.grp, row.post)
+    charged = place._replace(path=row.charged_path, department=row.charged_department, post=row.charged_post)
+    if row.claimed:
+        yield f"claimed:{row.clock}", charged
+    if row.result in UNFULFILLED:
+        yield f"{row.result}:{row.clock}", charged
+    if row.clock != TOTAL:
+        return
+    ending, overdue = ENDINGS[row.why], contribution.overdue
+    if ending != CLOSED:
+        yield ending, place
+    elif overdue is None:
+        yield row.result, place
+    else:
+        yield from (("closed_late", place), ("overdue_closed", overdue))
 
 
 # ---- what may still move -----------------------------------------------------------------------------
@@ -304,7 +322,9 @@ _NAMING: dict[str, dict[type[Fact], str]] = {
 }
 """The clocks whose units orders name, of each kind of case, by the type of the order's fact."""
 
-JUDGED = frozenset((*_JUDGES, *(fact for named in _NAMING.values() for fact in named)))
+REOPENING = facts.Reopened
+"""The fact for which a step needs the outcome with which its case ended."""
+JUDGED = frozenset((REOPENING, *_JUDGES, *(fact for named in _NAMING.values() for fact in named)))
 """The facts for which a step needs what its case contributes so far."""
 
 

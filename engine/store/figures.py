@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from engine.store import writes
 from engine.store.sql import among, execute, fetch, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
+from workflows.case import TOTAL
 
 By = Literal["", "grid", "level", "department", "group", "category", "post", "unit", "day"]
 COLUMN = {
@@ -83,6 +84,16 @@ def write_fold(
         writes.upsert(rows, outcomes, stopped)
 
 
+def read_ends(connection: Connection, ids: Iterable[str], columns: Sequence[str]) -> list[tuple[Any, ...]]:
+    """These columns of the outcomes with which these cases have ended: of the clock of the whole case, and not taken up
+    again since."""
+    condition, wanted = among(connection, "case_id", sorted(ids))
+    sql = f"""
+        SELECT {", ".join(columns)} FROM outcomes
+        WHERE {condition} AND clock = '{TOTAL}' AND reopened_at IS NULL"""
+    return [tuple(row) for row in fetch(connection, sql, wanted)]
+
+
 def clear(connection: Connection) -> None:
     """No contribution, figure or outcome is left, for a fold from the beginning."""
     for table in (contributions, figures, outcomes):
@@ -138,11 +149,14 @@ def of_outcomes(
     connection: Connection, selection: Selection, column: str, chosen: Sequence[str], of: str
 ) -> tuple[str, list[Any]]:
     """The SQL of the conditions on outcomes that have one of these values in a column, and their parameters. `of` as
-    for `key_of`."""
+    for `key_of`. The end of a case that has been taken up again is none, as soon as that has arrived."""
     condition, values = where(selection, of=of)
     among_these, wanted = among(connection, column, chosen)
+    stands = "reopened_at IS NULL"
     if selection.upto is not None:
-        condition, values = f"{condition} AND arrival <= ?", [*values, selection.upto]
+        stands = f"({stands} OR reopened_at > ?) AND arrival <= ?"
+        values = [*values, selection.upto, selection.upto]
+    condition = f"{condition} AND {stands}"
     return f"{among_these} AND {condition}", [wanted, *values]
 
 

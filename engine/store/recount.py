@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from engine.store.figures import Selection, key_of, segment, where
 from engine.store.rows import OpenCountRow
 from engine.store.sql import execute, is_sqlite
-from schemas.facts import Acknowledged
+from schemas.facts import Acknowledged, Reopened
 from schemas.members import tag_of
 from workflows.case import TOTAL, Clock
 from workflows.definitions import DEFINITIONS, ENDINGS, MEASURES
@@ -59,8 +59,9 @@ NAMES = {
 """The members of facts that anything is counted by; those of a member of theirs behind a dot."""
 ZERO = ("level", "cycle", "consumed")
 """Those that are zero where they are left out."""
-OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped")
-COUNTED = (*OF_CLOCKS, *dict.fromkeys(tag_of(measure.fact) for measure in MEASURES))
+REOPENED = tag_of(Reopened)
+OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped", REOPENED)
+COUNTED = tuple(dict.fromkeys((*OF_CLOCKS, *(tag_of(measure.fact) for measure in MEASURES))))
 LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed", "again")
 CHARGED_BY = ("charged.path", "charged.department", "charged.post")
 COUNTED_BY = tuple(
@@ -103,6 +104,7 @@ OUTCOME = (
     "claimed",
     "unit",
     "lapsed",
+    "reopened_at",
 )
 UNIT = ("case_id", "clock", "level", "unit")
 ALERT = (
@@ -179,8 +181,13 @@ lapses AS (
     FROM missed GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
-ended AS (SELECT case_id, seq, result, {_ending()} AS ending
-          FROM facts_read WHERE fact = 'clock.stopped' AND clock = 'total'),
+reopened AS (SELECT case_id, seq, at, coalesce(lag(seq) OVER (PARTITION BY case_id ORDER BY seq), 0) AS earlier
+             FROM facts_read WHERE fact = '{REOPENED}'),
+stopped AS (SELECT f.*, r.at AS reopened_at FROM facts_read f LEFT JOIN reopened r ON r.case_id = f.case_id
+            AND f.clock = 'total' AND f.seq < r.seq AND f.seq > r.earlier
+            WHERE f.fact = 'clock.stopped'),
+stops AS (SELECT * FROM stopped WHERE reopened_at IS NULL),
+ended AS (SELECT case_id, seq, result, {_ending()} AS ending FROM stops WHERE clock = 'total'),
 counted(measure, case_id, seq) AS (
     SELECT 'overdue', case_id, seq FROM overdue
     {" ".join(map(_declared, MEASURES))}
@@ -194,9 +201,9 @@ counted(measure, case_id, seq) AS (
 charged(measure, case_id, seq, path, department, post) AS (
     SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM lapses
     UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department, charged_post
-              FROM facts_read WHERE fact = 'clock.stopped' AND result IN ('passed_on', 'void')
-    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM facts_read
-              WHERE fact = 'clock.stopped' AND claimed),
+              FROM stops WHERE result IN ('passed_on', 'void')
+    UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM stops
+              WHERE claimed),
 cells AS (SELECT c.case_id, s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
           UNION ALL
@@ -205,7 +212,8 @@ cells AS (SELECT c.case_id, s.definition, c.measure, s.day, s.path, s.department
                  CASE WHEN c.path IS NULL THEN s.post ELSE coalesce(c.post, '') END
           FROM charged c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq)
 """
-"""From `facts_read` to `cells`: what each case counts, a row each time."""
+"""From `facts_read` to `cells`: what each case counts, a row each time. Of clocks that have `stopped` those `stops`
+count that stand: that of the whole case until it is taken up again."""
 
 
 _ORDERED = tuple(
@@ -324,12 +332,11 @@ def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], st
                          coalesce(f.charged_path, path),
                          CASE WHEN f.charged_path IS NULL THEN department ELSE coalesce(f.charged_department, '') END,
                          CASE WHEN f.charged_path IS NULL THEN post ELSE coalesce(f.charged_post, '') END,
-                         consumed, claimed, coalesce(u.unit, ''), l.seq IS NOT NULL
-                  FROM facts_read f LEFT JOIN units u ON u.case_id = f.case_id AND u.clock = f.clock
+                         consumed, claimed, coalesce(u.unit, ''), l.seq IS NOT NULL, f.reopened_at
+                  FROM stopped f LEFT JOIN units u ON u.case_id = f.case_id AND u.clock = f.clock
                        AND u.level = f.level AND u.cycle = f.cycle AND u.target = f.target
                        LEFT JOIN lapses l ON l.case_id = f.case_id AND l.clock = f.clock AND l.level = f.level
-                       AND l.cycle = f.cycle AND l.target = f.target
-                  WHERE fact = 'clock.stopped'"""
+                       AND l.cycle = f.cycle AND l.target = f.target"""
     found = f"SELECT {', '.join(OUTCOME)} FROM outcomes"
     return _one_sided(connection, f"{read}, {CELLS}, {_UNITS}", values, expected, found)
 

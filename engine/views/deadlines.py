@@ -45,7 +45,10 @@ def ledgers(steps: list[StepRow]) -> list[Ledger]:
         for fact in facts.decode_facts(step.body):
             if isinstance(fact, facts.ClockStarted):
                 key = (fact.clock, fact.level, fact.cycle)
-                ledger = Ledger(*key, fact.calendar, fact.judged, fact.limit, fact.due, step.at)
+                # One that goes on, for who got the work back or in a case that was over, had earlier runs.
+                starts, ends = [*(run[0] for run in fact.runs), fact.judged], [run[1] for run in fact.runs]
+                pauses = list(zip(ends, starts[1:], strict=True))
+                ledger = Ledger(*key, fact.calendar, starts[0], fact.limit, fact.due, step.at, pauses)
                 found[key] = ledger
                 in_order.append(ledger)
             elif isinstance(fact, facts.ClockFact) and (fact.clock, fact.level, fact.cycle) in found:

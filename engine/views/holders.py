@@ -81,34 +81,36 @@ class Judged(NamedTuple):
 
 
 class CaseHistory(NamedTuple):
-    """The clocks that a case has had, in the order in which they stopped, and those that it has; who held it, and until
-    when it was held (None: it is held still)."""
+    """The clocks that a case has had, in the order in which they stopped, and those that it has; and who held it (until
+    None: still)."""
 
     clocks: list[Judged]
-    holdings: list[Holding]
-    until: int | None
+    spans: list[Span]
 
 
 def history_of(steps: Iterable[tuple[int, str]], case: Case, now: int) -> CaseHistory:
     """Read all steps of a case, each with its number and its facts. `case` is what they come to."""
-    clocks, holdings, then = list[Judged](), list[Holding](), Case(id=case.id)
+    clocks, held, ends, then = list[Judged](), list[Holding](), list[int](), Case(id=case.id)
     for _, body in steps:
         for fact in facts.decode_facts(body):
             if isinstance(fact, facts.ClockStopped) and (clock := then.clock(fact.clock, fact.level)) is not None:
                 ended = clock.runs[-1][1] if clock.since is None and clock.runs else fact.judged
                 clocks.append(Judged(clock, ended, then.orderer(fact.clock, fact.level) is not None, fact))
             elif isinstance(fact, facts.Held):
-                holdings.append(Holding(fact.since, fact.unit))
+                if len(ends) < len(held):  # else the case was over, and nobody's
+                    ends.append(fact.since)
+                held.append(Holding(fact.since, fact.unit))
+            elif isinstance(fact, facts.Reopened) and then.closed is not None and len(ends) < len(held):
+                ends.append(then.closed)
             cases.apply(then, fact)
     clocks += [Judged(clock, now, case.orderer(clock.name, clock.level) is not None, None) for clock in case.clocks]
-    return CaseHistory(clocks, holdings, case.closed)
+    until = [*ends, case.closed][: len(held)]
+    return CaseHistory(clocks, [Span(each.since, end, each.unit) for each, end in zip(held, until, strict=True)])
 
 
 def held_spans(history: CaseHistory, names: Names, now: int) -> list[HeldSpan]:
     """Who held a case, in order. Empty where no fact has told it, as in cases of early releases."""
-    held = history.holdings
-    ends = [*(holding.since for holding in held[1:]), history.until] if held else []
-    spans = [Span(holding.since, end, holding.unit) for holding, end in zip(held, ends, strict=True)]
+    spans = history.spans
     clocks: list[list[HeldClock]] = [[] for _ in spans]
     for clock in run_once(history):
         theirs = [(k, span) for k, span in enumerate(spans) if clock.level in (0, span.unit.level)]
@@ -140,12 +142,13 @@ def held_spans(history: CaseHistory, names: Names, now: int) -> list[HeldSpan]:
 
 
 def run_once(history: CaseHistory) -> Iterator[Clock]:
-    """Each clock of the case's holders with all stretches that it ran in a cycle, each once: who gets work back goes on
-    with what was consumed, so a clock that starts again carries its earlier stretches."""
+    """Each clock of the case's holders with all stretches that it ran in a cycle, that of the whole case with all that
+    it ever ran, each once: who gets work back goes on with what was consumed, as does a case that is taken up again,
+    so a clock that starts again carries its earlier stretches."""
     runs, last = dict[tuple[str, int, int], list[tuple[int, int]]](), dict[tuple[str, int, int], Clock]()
     for clock, until, ordered, _ in history.clocks:
         if not ordered:
-            key = clock.name, clock.level, clock.cycle
+            key = clock.name, clock.level, 0 if clock.name == cases.TOTAL else clock.cycle
             own = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
             runs.setdefault(key, []).extend(own)
             last[key] = clock

@@ -162,7 +162,9 @@ def row_of(case: Case, history: CaseHistory, asked: Ledger) -> list[Cell]:
     names, now = asked.names, asked.at
     kind = DEFINITIONS[case.definition]
     outcomes = list(outcomes_of(history.clocks, names, now))
-    total = next((outcome for outcome in reversed(outcomes) if outcome.name == TOTAL), None)
+    # Of a case that has been taken up again the end before is none.
+    ends = () if case.closed is None else reversed(outcomes)
+    total = next((outcome for outcome in ends if outcome.name == TOTAL), None)
     running = case.clock(TOTAL)
     due = running.due if running is not None else None
     category, poster = names.category(case.category, case.group), case.by or case.post

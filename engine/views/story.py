@@ -275,6 +275,10 @@ def _of_work(fact: Fact, step: StepText) -> str:
         case facts.Reworked():
             loop = f" ({step.say('反复', 'loop')})" if fact.looped else ""
             return f"{step.say(f'第{fact.cycle + 1}轮', f'cycle {fact.cycle + 1} begins')}{loop}"
+        case facts.Reopened():
+            loop = f" ({step.say('反复', 'loop')})" if fact.looped else ""
+            cycle = step.say(f"第{fact.cycle + 1}轮", f"cycle {fact.cycle + 1} begins")
+            return f"{step.say('重办', 'reopened')}: {step.word(WORDS, fact.reason)}, {cycle}{loop}"
     return ""
 
 

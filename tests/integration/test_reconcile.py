@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack, suppress
+from typing import Any
 
 import msgspec
 import pytest
@@ -70,8 +71,8 @@ def random_lives(count: int):
 
 
 def told_lives():
-    """An overdue request that is acknowledged, an incident that a street cannot handle alone, and two in which units
-    are ordered to rectify."""
+    """An overdue request that is acknowledged, an incident that a street cannot handle alone, two in which units are
+    ordered to rectify, and requests that are taken up again: one of them late, and one closed again in time."""
     seen = Teller(101)
     due = instant(seen.now + 1440 * MINUTE)
     assert seen.say(
@@ -93,7 +94,28 @@ def told_lives():
     assert before.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
     assert before.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
     assert before.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
-    return [seen.life, high.life, rectified(104).life, rectified(105, upto=3).life, as_before(before.life)]
+    again = [taken_up_again(106, 7 * 1440, 2), taken_up_again(107, 1440, 1), taken_up_again(108, 1440, 3)]
+    return [seen.life, high.life, rectified(104).life, rectified(105, upto=3).life, *again, as_before(before.life)]
+
+
+def taken_up_again(number: int, after: int, times: int):
+    """A request that is due after five days, closed after so many minutes, and so often said to be closed or not."""
+    teller = Teller(number, home="WY02")
+    due = instant(teller.now + 5 * 1440 * MINUTE)
+    report: dict[str, Any] = {
+        "category": "D3-04",
+        "source": "hotline",
+        "grid": "WY02-01",
+        "definition": "service_request",
+    }
+    assert teller.say("report.submitted", "WY-12345", deadline=due, **report)
+    assert teller.say("incident.closed", "WY-DISPATCH", after * MINUTE)
+    for turn in range(times):
+        if turn % 2 == 0:
+            assert teller.say("case.reopened", "WY-12345", 1440 * MINUTE, reason="dissatisfied")
+        else:
+            assert teller.say("incident.closed", "WY-DISPATCH", 60 * MINUTE)
+    return teller.life
 
 
 LIVES = [*random_lives(40), *told_lives()]
@@ -142,7 +164,16 @@ def test_what_the_engine_and_its_consumers_leave_behind_is_consistent(db):
 
 
 def test_the_histories_of_these_tests_are_worth_verifying(db):
-    for measure in ("overdue", "on_time", "closed_late", "rework", "breach:total", "escalated:coordination"):
+    assert one(db, "SELECT count(*) FROM outcomes WHERE reopened_at IS NOT NULL") >= 4
+    for measure in (
+        "overdue",
+        "on_time",
+        "closed_late",
+        "rework",
+        "reopened",
+        "breach:total",
+        "escalated:coordination",
+    ):
         assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
     for status in ("firing", "resolved", "withdrawn"):
         assert one(db, f"SELECT count(*) FROM alerts WHERE status = '{status}'") > 0, status
@@ -222,6 +253,8 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE outcomes SET claimed = NOT claimed WHERE case_id = {CLOSED}", "outcome", "claimed"),
         (f"UPDATE outcomes SET unit = 'SITE-1' WHERE case_id = {CLOSED}", "outcome", "unit"),
         (f"UPDATE outcomes SET lapsed = NOT lapsed WHERE case_id = {CLOSED}", "outcome", "lapsed"),
+        ("UPDATE outcomes SET reopened_at = NULL WHERE reopened_at IS NOT NULL", "outcome", "reopened_at"),
+        ("UPDATE outcomes SET reopened_at = reopened_at + 1 WHERE reopened_at IS NOT NULL", "outcome", "reopened_at"),
         ("UPDATE outcomes SET unit = 'SITE-2' WHERE unit <> ''", "outcome", "rectify"),
         # Contributions: what a case still holds.
         ("UPDATE contributions SET body = replace(body, 'SITE-1', 'SITE-2')", "contribution", "unit"),
@@ -354,8 +387,8 @@ def broken(kind: str):
     """The fold, wrong for the fortieth step that counts anything."""
     counting: list[fold.Folded] = []
 
-    def wrong(contribution, step):
-        result = fold.fold(contribution, step)
+    def wrong(contribution, step, end):
+        result = fold.fold(contribution, step, end)
         if result.cells:
             counting.append(result)
         if not result.cells or len(counting) != 40:

@@ -331,6 +331,22 @@ def test_an_alert_goes_to_the_new_holder_and_not_again_to_who_has_seen_it(line: 
     assert rows and all(path == "/XA/WY/WY02/WY02-01/" and "WY01-CHIEF" not in to for path, to in rows)
 
 
+def test_a_request_that_was_over_when_its_grid_ended_is_taken_over_when_it_is_open_again(
+    line: Line, tmp_path: Path
+) -> None:
+    install(line.engine, ending(WY01_01="WY02-01"))
+    line.report(1, at("03-02 09:00"), at("03-12 09:00"))
+    line.close(1, EVENING)
+    again = at("03-05 10:00")
+    line.say("case.reopened", HOTLINE, again, case=subject("WY01", 1), reason="dissatisfied")
+    tick(line.engine, again + HOUR)
+    case, [moved] = cases(line.engine)[1], line.of(facts.Regridded)
+    assert moved.path[-1] == case.path[-1] == "WY02-01" and case.state == "reported"
+    assert [held.since for held in line.of(facts.Held)][1:] == [again, again], "and not before it was open again"
+    assert [step.day for step in line.steps() if "case.regridded" in step.body] == [20260305]
+    whole(line, tmp_path)
+
+
 def test_what_was_missed_in_the_last_millisecond_was_missed_by_who_held_it(line: Line) -> None:
     install(line.engine, ending(WY01_01="WY02-01"))
     line.report(due=END)

@@ -42,6 +42,7 @@ DATA: dict[str, dict[str, Any]] = {
     "incident.merged": {"into": subject("WY01", 999)},
     "incident.rejected": {"reason": "not_found"},
     "incident.force_closed": {"reason": "policy"},
+    "case.reopened": {"reason": "dissatisfied"},
 }
 """What to say with a trigger, where it needs data."""
 SPEAKERS = (
@@ -201,6 +202,7 @@ SIDE = (
     "incident.withdrawn",
     "comment.added",
     "incident.reassigned",
+    "case.reopened",
 )
 
 

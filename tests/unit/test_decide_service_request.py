@@ -11,8 +11,10 @@ from schemas.refusals import Reason
 from tests.support.builders import (
     BARE,
     CENTRE,
+    DAY,
     DISTRICT,
     HOTLINE,
+    HOUR,
     LEAF,
     MEMBER,
     STREET,
@@ -139,3 +141,39 @@ def test_a_closing_that_comes_before_its_report_waits_for_it():
     )
     assert [s.outcome for s in result.outcomes] == ["done", "done"]
     assert (story.case.state, story.case.closed) == ("closed", at("03-02 10:00"))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_suspension_pauses_the_clock_of_the_work_and_the_whole_case_runs_on(asked):
+    """Put aside for a week by order, or as it was asked for: the week is consumed of no limit but the whole case's."""
+    story = request(department="WY-GREEN").accepted(by=HANDLER)
+    before, total = story.case.clock("handle"), story.case.clock("total")
+    assert before is not None and before.due is not None and total is not None
+    aside = before.started + 2 * HOUR
+    if asked:
+        story.done("suspension.requested", HANDLER, aside - HOUR, reason="season")
+        story.done("suspension.granted", DISTRICT, aside)
+    else:
+        story.done("incident.suspended", STREET, aside, reason="season")
+    paused = story.one(facts.ClockPaused)
+    assert (paused.clock, paused.consumed, story.case.clock("total")) == ("handle", 2 * HOUR, total)
+    story.until(aside + 7 * DAY)
+    assert not [rung for rung in story.history(facts.ClockRung) if rung.clock == "handle"]
+    story.done("incident.resumed", CENTRE, aside + 7 * DAY)
+    story.done("incident.accepted", HANDLER, aside + 7 * DAY)
+    again = story.case.clock("handle")
+    assert again is not None and again.runs == ((before.started, aside),)
+    assert again.due == before.due + 7 * DAY, "the same hour of the same weekday: a week later"
+
+
+def test_a_transfer_gives_the_work_to_another_with_a_budget_of_its_own():
+    story = request(department="WY-GREEN").accepted(by=HANDLER)
+    story.done("incident.reassigned", CENTRE, story.now + HOUR, to_department="WY-EPB")
+    stopped = {fact.clock: fact for fact in story.of(facts.ClockStopped)}
+    assert (stopped["handle"].result, stopped["handle"].charged.department) == ("passed_on", "WY-GREEN")
+    assert (story.case.state, story.case.owner.department) == ("reported", "WY-EPB")
+    story.done("incident.accepted", "WY-EPB-H")
+    [handle] = [fact for fact in story.of(facts.ClockStarted) if fact.clock == "handle"]
+    assert handle.runs == () and handle.judged == story.now
+    story.refused(Reason.FORBIDDEN, "handling.completed", HANDLER)
+    story.done("handling.completed", "WY-EPB-H")

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from schemas import facts
 from schemas.events import OF_ANY_CASE, OLDER_NAMES, canonical
 from schemas.kinds.incident import INCIDENT
+from schemas.kinds.service_request import SERVICE_REQUEST
 from tests.support.builders import (
     BARE,
     CENTRE,
@@ -81,6 +82,7 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "suspension.requested": [{"reason": "season"}, {"reason": "funds", "until": instant(at("03-20 09:00"))}],
     "suspension.granted": [{}],
     "suspension.refused": [{}],
+    "case.reopened": [{"reason": "dissatisfied"}],
 }
 DATA |= {name: DATA[older] for older, name in OLDER_NAMES.items()}
 POSTS = (MEMBER, LEAF_CHIEF, STREET, DISTRICT, CITY, CENTRE, "WY-OFFICE", "WY-URBAN-H", "WY-EPB-H", HOTLINE)
@@ -254,8 +256,8 @@ def test_what_is_refused_leaves_no_trace(kind, actor, which, far):
 
 
 def test_every_event_type_is_said_in_these_lives():
-    """Those of the incident, which has the most, and of any case."""
-    assert {*DATA, "report.submitted"} == {*INCIDENT.events, *OF_ANY_CASE, *OLDER_NAMES}
+    """Those of the incident and the service request, which have the most, and of any case."""
+    assert {*DATA, "report.submitted"} == {*INCIDENT.events, *SERVICE_REQUEST.events, *OF_ANY_CASE, *OLDER_NAMES}
 
 
 @pytest.mark.parametrize("kind", get_args(facts.AnyFact))

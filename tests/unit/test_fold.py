@@ -11,6 +11,7 @@ from consumers.performance import fold
 from schemas import facts
 from tests.support.builders import instant, subject
 from tests.support.histories import DAY, MINUTE, Teller
+from workflows.case import TOTAL
 from workflows.figures import with_sums
 
 LEAF, MEMBER, STREET, HOTLINE = "WY01-01", "WY01-01-MEMBER", "WY01-CHIEF", "WY-12345"
@@ -19,13 +20,20 @@ LEAF, MEMBER, STREET, HOTLINE = "WY01-01", "WY01-01-MEMBER", "WY01-CHIEF", "WY-1
 def figures(steps) -> dict[fold.Cell, int]:
     """The sum over all steps of all cases, contributions carried along."""
     held: dict[str, fold.Contribution | None] = {}
+    ends: dict[str, fold.OutcomeRow] = {}
     total: Counter[fold.Cell] = Counter()
     for step in steps:
-        result = fold.fold(held.get(step.case), step)
+        result = fold.fold(held.get(step.case), step, ends.get(step.case))
         held[step.case] = result.contribution
+        ends |= ends_of(result)
         for cell, value in result.cells.items():
             total[cell] += value
     return {cell: value for cell, value in total.items() if value}
+
+
+def ends_of(result: fold.Folded) -> dict[str, fold.OutcomeRow]:
+    """The outcome with which a case has ended in a step."""
+    return {row.case_id: row for row in result.outcomes if row.clock == TOTAL}
 
 
 def measures(steps) -> dict[str, int]:
@@ -87,11 +95,12 @@ def test_each_time_that_a_holder_has_a_clock_is_an_outcome_and_the_last_one_says
 
 def outcomes_of(steps) -> list[fold.OutcomeRow]:
     """The outcomes of one case, its contribution carried along."""
-    held, rows = None, list[fold.OutcomeRow]()
+    held, rows = None, dict[tuple[str, int, int, int], fold.OutcomeRow]()
     for step in steps:
-        held, _, stopped = fold.fold(held, step)
-        rows += stopped
-    return rows
+        end = next((row for row in reversed(rows.values()) if row.clock == TOTAL), None)
+        held, _, stopped = fold.fold(held, step, end)
+        rows |= {(row.clock, row.level, row.cycle, row.target): row for row in stopped}
+    return list(rows.values())
 
 
 def rectified(number: int = 1, upto: int = 99) -> Teller:

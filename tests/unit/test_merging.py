@@ -142,6 +142,7 @@ DATA: dict[str, dict[str, Any]] = {
     "incident.merged": {"into": subject(number=3)},
     "incident.rejected": {"reason": "duplicate"},
     "incident.force_closed": {"reason": "policy"},
+    "case.reopened": {"reason": "dissatisfied"},
     "duty.excused": {"reason": "weather"},
     "extension.requested": {"reason": "weather", "limit": "3工作日"},
     "suspension.requested": {"reason": "season"},

@@ -17,7 +17,7 @@ from schemas.events import EVENTS
 from schemas.kinds.duty import Duty
 from schemas.refusals import Reason
 from tests.support.builders import DAY, arrived, at, event, shipped
-from workflows.case import AWAITED, Case
+from workflows.case import AWAITED, Case, Ended
 from workflows.decide import take
 from workflows.definitions import DEFINITIONS
 from workflows.machine import Definition
@@ -58,6 +58,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str) -> Case:
         return Case(id=case.id)
     found.category, found.group, found.source = "D3-04", "dust", "hotline"
     found.judged = NOW
+    if kind.states[found.state].terminal:
+        found.closed, found.ended = NOW, Ended("", None, False, ((NOW, NOW),))
     if kind.posts_hold:
         found.own = Duty("PATROL", 20260302, NOW + DAY)
     return found

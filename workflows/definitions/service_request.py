@@ -2,12 +2,15 @@
 
 1. Reported to the responsible department at once; accepting and arriving are optional steps of handling.
 2. Closing needs no check on site, since the systems of record know only an opening and a closing.
-3. Side lines as for an incident, without escalation, checks and cycles. Arriving and handling show that a request was
+3. Side lines as for an incident, without escalation and checks. Arriving and handling show that a request was
    accepted, and closing it fulfils all that was still to do.
+4. A closed one is taken up again when who had asked for it is not satisfied: another cycle begins at who is responsible
+   for it, and the case has ended once, whatever came before.
 """
 
+from schemas import facts
 from schemas.kinds import service_request
-from workflows import birth, effects, merging
+from workflows import birth, effects, merging, reopening
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
@@ -17,6 +20,7 @@ from workflows.definitions.any_case import (
     EFFECTS_OF_PROPOSALS,
     MEASURES_OF_REPORTED,
 )
+from workflows.figures import Measure
 from workflows.machine import Birth, Effect, NamedClock, State, Transition
 
 STATES = (
@@ -47,6 +51,7 @@ TRANSITIONS = (
     Transition("department.arrived", AT_WORK, "handling"),
     Transition("handling.completed", AT_WORK, "handled"),
     Transition("incident.closed", (*AT_WORK, "handled"), "closed"),
+    Transition("case.reopened", ("closed",), "reported"),
     Transition("incident.returned", AT_WORK, "returned"),
     Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
     Transition("incident.suspended", (*AT_WORK, "returned"), "suspended"),
@@ -86,9 +91,12 @@ CLOCKS = (
     NamedClock("close", "结案", "close"),
 )
 
+REOPENED = Measure("reopened", facts.Reopened, zh="重办的次数", en="closed cases taken up again", better="lower")
+
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **EFFECTS_OF_PROPOSALS,
+    "case.reopened": reopening.reopen,
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
@@ -115,7 +123,7 @@ SERVICE_REQUEST = define(
     effects=EFFECTS,
     admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, "incident.withdrawn": merging.no_survivor},
     clocks=CLOCKS,
-    measures=MEASURES_OF_REPORTED,
+    measures=(*MEASURES_OF_REPORTED, REOPENED),
     resumes="incident.resumed",
     at_end=merging.at_end,
     fulfils=FULFILS,

@@ -15,7 +15,7 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "urged": (facts.Urged,),
     "check": (facts.Held, facts.Moved),
     "assigned": (facts.Held, facts.Moved, facts.Resumed),
-    "looped": (facts.Reworked,),
+    "looped": (facts.Reworked, facts.Reopened),
     ASKED: (facts.Proposed,),
     "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided),
     "merged": (facts.Moved, facts.Absorbed),

@@ -271,8 +271,9 @@ def lint_roles(context: LintContext) -> None:
     named = {canonical(row.trigger) for row in context.pack.roles}
     # What time bears is spoken of only where there is some of it.
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
-    for proposals in (EXTENSIONS, SUSPENSIONS):  # nor of approval where nobody asks for it
+    for proposals in (EXTENSIONS, SUSPENSIONS):  # nor of approval where nobody asks for it, nor of taking up again
         idle |= set() if named & set(proposals) else set(proposals)
+    idle |= {trigger for definition in DEFINITIONS.values() for trigger in definition.reopening}
     silent = [t for t in TRIGGERS if t not in OLDER_NAMES and t not in named and t not in idle]
     if silent:
         text = f"nobody may say {', '.join(silent)}"
