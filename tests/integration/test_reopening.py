@@ -21,7 +21,7 @@ from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.performance import PerformanceQuestion, performance_page
-from gridpatrol.commands.deadline import ledgers
+from engine.views.deadlines import ledgers
 from gridpatrol.run.following import follow
 from schemas.instants import written
 from tests.integration.test_archiving import APRIL, LATER, answers, archive, check_whole, consumed
