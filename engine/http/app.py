@@ -15,6 +15,7 @@ from litestar.exceptions import HTTPException
 
 from engine.http import (
     alerts,
+    assessment,
     deliveries,
     duties,
     events,
@@ -66,7 +67,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), ledger.ROUTES),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

@@ -276,6 +276,7 @@ READS: dict[str, str] = {
     "/v1/duties": "/v1/duties?grid=WY01",
     "/v1/performance": "/v1/performance?period=all&by=grid",
     "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
+    "/v1/assessment": "/v1/assessment?card=TOWN-QUARTER",
     "/v1/ledger.csv": "/v1/ledger.csv?period=all",
     "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
@@ -323,7 +324,7 @@ def test_no_route_shows_a_case_to_who_does_not_read_it(door: Served, route: str)
             assert problem(asked(door, name, path), 403)["reason"] == "no_right"
 
 
-SHOWN_ELSEWHERE = {"/v1/duties", "/v1/incidents/{id:str}/words", "/v1/ledger.xlsx"}
+SHOWN_ELSEWHERE = {"/v1/assessment", "/v1/duties", "/v1/incidents/{id:str}/words", "/v1/ledger.xlsx"}
 """Routes that show no case of these in plain text."""
 
 
