@@ -77,7 +77,7 @@ class Reader:
         """Counts of cells and of clocks that stopped."""
         if assessments.has_archived(self.connection, selection):
             reason = "cases of this period have been archived, and who reported them is not known any more"
-            raise BadQuestion("period", reason, "read the sheet that was kept of it, or `gridpatrol archive take-back`")
+            raise BadQuestion("period", reason, "read the sheet that was kept of it, or `gridpatrol archive return`")
         clocks = sorted({clock for clock in map(clock_of_result, measures) if clock})
         cells = [name for name in sorted(measures) if not clock_of_result(name)]
         found = assessments.counted(self.connection, selection, cells)

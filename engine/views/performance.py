@@ -13,7 +13,7 @@ from typing import NamedTuple, get_args
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.policies import Policies
-from engine.store import figures, open_counts, recount
+from engine.store import archives, figures, open_counts, recount
 from engine.store.database import Connection
 from engine.store.figures import By, Found, Selection
 from engine.store.rows import OpenCountRow
@@ -55,6 +55,7 @@ Durations = tuple[int, int | None, int | None]
 
 FULFILLED = ("on_time", "overdue", "without_deadline")
 """Results of clocks whose work was done."""
+UNKNOWN_FINDERS = "cases that have been archived are not in this answer: who reported them is not known any more"
 UNFULFILLED = (PASSED_ON, VOID)
 """Results of clocks whose work was not done: neither on time nor overdue."""
 CHARGED = ("breach", "claimed", *UNFULFILLED)
@@ -170,6 +171,7 @@ def performance_page(
     left = what_left(connection, names, stood.at)
     stands = stands and not left
     cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
+    unknown = UNKNOWN_FINDERS if selection.found and archives.listed(connection) else ""
     rows = figure_rows(connection, names, selection, published=published)
     ranking = ranking_of(asked, question) if question.rank or question.order else UNSET
     if ranking is not UNSET:
@@ -191,7 +193,7 @@ def performance_page(
         clock=selection.clock,
         standing_at=names.instant(stood.at),
         standing_reading=stood.kind,
-        remark=here.remark or left,
+        remark=here.remark or left or unknown,
         ranking=ranking,
         definitions=meanings(selection, rows, stands, bool(held_by_units(selection) and not left)),
     )

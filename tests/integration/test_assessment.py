@@ -22,12 +22,14 @@ from engine.views.figure_cases import FigureCasesQuestion
 from engine.views.performance import PerformanceQuestion, performance_page
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable
+from engine.views.spreadsheet import page_lines
 from lab.parts.postgres import fresh_database
 from tests.integration.test_reconcile import fill
-from tests.support.builders import BARE, DAY, HOTLINE, at, changed
+from tests.support.builders import BARE, DAY, HOTLINE, at, changed, shipped
 from tests.support.histories import IN_THE_FIELD, MINUTE, Teller
 from tests.support.opened import check_lines, opened
 from workflows.policy.index import Policy
+from workflows.policy.model import IndicatorRow, ScorecardRow
 from workflows.reading import READS_EVERYTHING, Readable, Sight
 
 NOW = at("2027-01-01 00:00")
@@ -40,8 +42,10 @@ HALF_A_DAY = 12 * 60 * MINUTE
 class TheTown(Policies):
     """Whatever hash is asked for: the pack of the town."""
 
+    policy = TOWN
+
     def get(self, connection: Any, digest: str) -> Policy:
-        return TOWN
+        return self.policy
 
 
 # ---- a quarter ----------------------------------------------------------------------------------------------
@@ -92,6 +96,9 @@ def others(quarter: Quarter) -> None:
         given = quarter.begin(street, category="D3-01")
         assert given.say("incident.accepted", f"{street}-CHIEF")
         assert given.say("incident.dispatched", f"{street}-CHIEF", lead="WY-URBAN")
+        if street == STREETS[-1]:  # it comes back in the same cycle
+            assert given.say("incident.returned", "WY-URBAN-H", 60 * MINUTE, reason="not_our_duty")
+            assert given.say("incident.dispatched", f"{street}-CHIEF", lead="WY-URBAN")
         assert given.say("handling.completed", "WY-URBAN-H")
 
 
@@ -195,6 +202,32 @@ def value_of(database: Database, url: str) -> int:
         found = opened(connection, TheTown(), question, NOW)
         check_lines(found, url, found.value, None)
     return found.value or 0
+
+
+def test_what_is_passed_on_and_comes_back_in_the_cycle_stays_below_the_line(db):
+    """Each street but the first gives one problem to the department, and the last of them twice."""
+    line = of(sheet(db, card="DEPARTMENT-QUARTER"), "WY-URBAN").lines["handled"]
+    assert (line.above, line.below) == (6, 7)
+    aside = of(sheet(db, card="DEPARTMENT-QUARTER"), "WY-URBAN").lines["set-aside"]
+    assert (aside.above, aside.below) == (1, 7)
+
+
+def test_posts_are_assessed_by_what_they_owe(db, monkeypatch):
+    kept = IndicatorRow("kept", ("kept",), ("due",), ("void", "excused"), "percent", definition="duty")
+    line = ScorecardRow("POSTS", 2026, "quarter", "post", 4, "kept", 10, 0, 10_000)
+    duties = shipped().pack.duties
+    monkeypatch.setattr(TheTown, "policy", changed(TOWN, duties=duties, indicators=(kept,), scorecards=(line,)))
+    page = sheet(db, card="")
+    assert len(page.scores) == 105 * 2 and {each.key for each in page.scores} >= {"WY01-01-MEMBER", "WY01-01-SPONSOR"}
+    assert all(each.thin and each.lines["kept"].left_out == "nothing" for each in page.scores)
+
+
+def test_a_sheet_is_a_table_for_a_spreadsheet_with_columns_for_each_line(db):
+    page = sheet(db)
+    head, *rows = page_lines(page).removeprefix("\ufeff").splitlines()
+    columns = head.split(",")
+    assert {"key", "place", "total", "lines_on-time_points", "lines_on-time_above", "lines_rework_below"} <= {*columns}
+    assert len(rows) == len(page.scores) and not any("/v1/" in row for row in rows)
 
 
 def test_the_last_of_a_district_is_proposed_and_nothing_else_happens(db):
