@@ -30,6 +30,7 @@ COMMANDS = {
     "notice": "notice",
     "channel": "channel",
     "performance": "performance",
+    "assess": "assess",
     "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",

@@ -36,30 +36,33 @@ ROLES = {
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
     "act": "动作", "allowance": "离线宽限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
-    "basis": "依据", "calendar": "日历", "category": "小类", "checks": "核查层级", "copy_passed": "同时上报",
-    "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）", "day_meaning": "工作日口径",
-    "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动", "declared": "应有问题数",
-    "default_level": "默认上报层级", "definition": "事项类型", "department": "部门",
-    "distinct": "计次口径", "duplicate_window_ms": "重复判定期", "every": "重复间隔", "first_calendar": "首个日历",
-    "first_day": "日历起始", "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类",
+    "basis": "依据", "bonus": "加分项", "calendar": "日历", "cap": "加分上限", "category": "小类", "checks": "核查层级",
+    "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
+    "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",
+    "declared": "应有问题数", "default_level": "默认上报层级", "definition": "事项类型", "denominator": "分母",
+    "department": "部门", "direction": "方向", "distinct": "计次口径", "duplicate_window_ms": "重复判定期",
+    "every": "重复间隔", "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现",
+    "full_at": "满分值", "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类",
     "hold_ms": "告警等待", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
     "levels": "层级", "limit": "时限", "loop_alarm": "反复预警周期", "machine": "系统岗位",
     "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
     "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",
-    "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限", "offset": "触发位置",
-    "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限", "parked_ms": "暂存时间",
-    "partition_level": "分区层级", "period": "周期", "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位",
-    "quiet_exempt": "不静默的时钟", "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数",
-    "reports_to": "告知对象", "rework_level": "返工层级", "role": "角色", "scope": "范围",
-    "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
-    "sources": "可用来源", "successor": "承接网格", "tell": "告知对象", "times": "次数", "title": "岗位名称",
-    "title_en": "英文名称", "title_zh": "中文名称", "unborn_cap": "待报暂存上限", "unnamed": "未列明",
-    "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日", "verifier_differs": "办核分离",
-    "windows": "工作时间", "zone": "时区",
+    "numerator": "分子", "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限",
+    "offset": "触发位置", "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限",
+    "parked_ms": "暂存时间", "partition_level": "分区层级", "peer": "同类组", "period": "周期", "polygon": "边界",
+    "polygons": "边界要求", "posts": "应设岗位", "quiet_exempt": "不静默的时钟", "quiet_from": "静默开始",
+    "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象", "rework_level": "返工层级", "role": "角色",
+    "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围", "similar_radius_m": "疑似重复半径（米）",
+    "similar_window_ms": "疑似重复时段", "source": "原文", "sources": "可用来源", "subjects": "考核对象",
+    "subtracted": "剔除项", "successor": "承接网格", "tell": "告知对象", "times": "次数", "title": "岗位名称",
+    "title_en": "英文名称", "title_zh": "中文名称", "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明",
+    "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日", "verifier_differs": "办核分离", "weight": "分值",
+    "windows": "工作时间", "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
 DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on"})
 TIME_FIELDS = frozenset({"quiet_from", "quiet_to", "daily_at"})
+HUNDREDTHS_FIELDS = frozenset({"zero_at", "full_at"})
 WINDOW_FIELDS = frozenset({"windows", *DAYS_OF_WEEK})
 UNSPELT = frozenset({"polygon", "offsets"})
 """Too long to spell: that they differ is all that is said."""
@@ -163,6 +166,9 @@ def spelt(column: str, value: object) -> Words:
     if column in WINDOW_FIELDS and isinstance(value, tuple):
         text = ", ".join(f"{clock(opens)}-{clock(closes)}" for opens, closes in value)
         return (text, text) if text else ("休", "off")
+    if column in HUNDREDTHS_FIELDS and isinstance(value, int):
+        text = f"{value / 100:g}"
+        return text, text
     if isinstance(value, int):
         return number(column, value)
     text = ";".join(map(str, value)) if isinstance(value, tuple) else str(value or "")
@@ -193,7 +199,7 @@ def clock(minute: int) -> str:
 
 def rows_of(pack: Pack) -> list[Compared]:
     """Everything that a pack says, row by row."""
-    return [*settings_of(pack), *calendars_of(pack), *register_of(pack), *rules_of(pack)]
+    return [*settings_of(pack), *calendars_of(pack), *register_of(pack), *rules_of(pack), *assessment_of(pack)]
 
 
 def level_words(pack: Pack, level: int) -> Words:
@@ -291,3 +297,20 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
         concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"
         yield Compared("duties.csv", (duty.code,), name, concerns, without(duty, "code"))
+
+
+def assessment_of(pack: Pack) -> Iterator[Compared]:
+    """By what is assessed, and what follows."""
+    concerns = "被考核的单位和岗位", "who is assessed"
+    for indicator in pack.indicators:
+        name = f"考核指标 {indicator.code} {indicator.name_zh}", f"indicator {indicator.code} {indicator.name_en}"
+        yield Compared("indicators.csv", (indicator.code,), name, concerns, without(indicator, "code"))
+    for row in pack.scorecards:
+        name = f"考核细则 {row.card} {row.year} {row.indicator}", f"card {row.card} {row.year}, {row.indicator}"
+        key = (row.card, row.year, row.indicator)
+        yield Compared("scorecards.csv", key, name, concerns, without(row, "card", "year", "indicator"))
+    for consequence in pack.consequences:
+        card, when, action = consequence.card, consequence.when, consequence.action
+        name = f"奖惩建议 {card} {when} {action}", f"proposal of card {card}, {when}: {action}"
+        left = without(consequence, "card", "when", "action")
+        yield Compared("consequences.csv", (card, when, action), name, concerns, left)

@@ -17,6 +17,7 @@ from engine.console.pages import mount
 from engine.console.problems import answer_problem
 from engine.http import (
     alerts,
+    assessment,
     deliveries,
     duties,
     events,
@@ -67,7 +68,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), ledger.ROUTES),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

@@ -75,6 +75,13 @@ Unit = Annotated[
         description="The `key` of the row. Without `by`: code of a grid with all below it, of a department or a post."
     ),
 ]
+FoundBy = Annotated[
+    str,
+    QueryParameter(
+        description="Of one unit, only cases that its own posts reported (own), that all others did (others), or own "
+        "ones as far as another post than the reporter counts (confirmed), as by its check on site."
+    ),
+]
 Limit = Annotated[
     int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": figure_cases.MOST})
 ]
@@ -103,6 +110,7 @@ async def performance(
     at: At = "",
     rank: Rank = "",
     order: Order = "",
+    found: FoundBy = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
     behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
@@ -124,6 +132,7 @@ async def performance(
         at=at,
         rank=rank,
         order=order,
+        found=found,
     )
     now, policies = context.now(), context.policies
     return await figures(
@@ -156,6 +165,7 @@ async def performance_cases(
     at: At = "",
     limit: Limit = 50,
     cursor: Cursor = "",
+    found: FoundBy = "",
 ) -> FigureCasesPage:
     """The question of the figures, with the `measure` and the `unit` of one number of the answer. Counts: a line for
     each case and day on which it counted, which add up to the figure, with what archived cases add. Medians and
@@ -180,6 +190,7 @@ async def performance_cases(
         at=at,
         limit=limit,
         cursor=cursor,
+        found=found,
     )
     now, policies = context.now(), context.policies
     return await figures(

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from engine.store.figures import Selection, is_key, nearest_rank, of_outcomes, where
+from engine.store.figures import Selection, counted_by, found_by, is_key, nearest_rank, of_outcomes, where
 from engine.store.recount import CELLS, COUNTED, COUNTED_BY, OF_CLOCKS, facts_read, open_cases
 from engine.store.sql import execute, rows_as
 from schemas.members import tag_of
@@ -68,14 +68,15 @@ def counted(
 ) -> tuple[list[CountedRow], Totals]:
     """What each case adds to a figure of the groups of these keys, by day and case, after a line; and what all lines
     come to. `inside`: a path in whose subtree each step lies that can count, `/` where that is not known."""
-    only = steps_of(selection, inside)
+    only = steps_of(connection, selection, inside)
     kinds = counted_in([*terms.numerator, *(terms.denominator or ())])
     read, values = facts_read(connection, "performance", kinds, COUNTED_BY, selection.upto, only)
     condition, chosen = where(selection)
     is_asked, asked = is_key(connection, selection, keys)
     (above, of_above), (below, of_below) = weights(terms.numerator), weights(terms.denominator or {})
     sql = f"""WITH {read}, {CELLS},
-        weighed AS (SELECT day, case_id, {above} AS value, {below} AS of_ FROM cells WHERE {condition} AND {is_asked}),
+        weighed AS (SELECT day, case_id, {above} AS value, {below} AS of_ FROM cells
+                    WHERE {condition} AND {is_asked} AND {counted_by(selection)}),
         lines AS (SELECT day, case_id, sum(value) AS value, sum(of_) AS of_ FROM weighed
                   GROUP BY day, case_id HAVING sum(value) <> 0 OR sum(of_) <> 0),
         totals AS (SELECT day, case_id, value, of_, sum(value) OVER () AS v, sum(of_) OVER () AS o,
@@ -94,8 +95,9 @@ def counted_in(measures: Iterable[str]) -> tuple[str, ...]:
     return tuple(tag for tag in COUNTED if tag in kinds or ("" in kinds and tag in OF_CLOCKS))
 
 
-def steps_of(selection: Selection, inside: str) -> tuple[str, list[object]]:
-    """The condition on a step `s` that its case has one that may count: in the days, of the kind, with the category."""
+def steps_of(connection: Connection, selection: Selection, inside: str) -> tuple[str, list[object]]:
+    """The condition on a step `s` that its case has one that may count: in the days, of the kind, with the category;
+    and that it was reported by whom the selection asks for."""
     terms, values = ["f.definition = ?"], list[object]([selection.definition])
     if (selection.since, selection.until) != (BEGINNING, EVER):
         terms.append("f.day BETWEEN ? AND ?")
@@ -107,7 +109,11 @@ def steps_of(selection: Selection, inside: str) -> tuple[str, list[object]]:
         if value is not None:
             terms.append(f"f.{column} = ?")
             values.append(value)
-    return f"s.case_id IN (SELECT f.case_id FROM facts f WHERE {' AND '.join(terms)})", values
+    condition = f"s.case_id IN (SELECT f.case_id FROM facts f WHERE {' AND '.join(terms)})"
+    if not selection.found:
+        return condition, values
+    is_found, posts = found_by(connection, selection, "s.case_id")
+    return f"{condition} AND {is_found}", [*values, *posts]
 
 
 def weights(measures: Mapping[str, int]) -> tuple[str, list[Any]]:
@@ -125,7 +131,10 @@ def weights(measures: Mapping[str, int]) -> tuple[str, list[Any]]:
 
 
 def archived(connection: Connection, selection: Selection, keys: Sequence[str], terms: Terms) -> tuple[int, int]:
-    """What cases that have left the tables add to a figure: above the line, and below it."""
+    """What cases that have left the tables add to a figure: above the line, and below it. Nothing where it is asked who
+    reported them, which is not known any more."""
+    if selection.found:
+        return 0, 0
     condition, chosen = where(selection)
     is_asked, asked = is_key(connection, selection, keys)
     (above, of_above), (below, of_below) = weights(terms.numerator), weights(terms.denominator or {})

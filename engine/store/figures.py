@@ -15,6 +15,7 @@ from engine.store.tables import contributions, figures, outcomes
 from workflows.case import TOTAL
 
 By = Literal["", "grid", "level", "department", "group", "category", "post", "unit", "day"]
+Found = Literal["", "own", "others", "confirmed"]
 COLUMN = {
     "department": "department",
     "group": "grp",
@@ -45,6 +46,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     they are the levels of the cells themselves. `upto` reads as if nothing had arrived after that instant (ms UTC).
     With a `clock` it is what became of that clock, at the unit that is charged. With `by` unit, which asks for a clock,
     they are the responsible units that its orders named.
+
+    With `found` only cases by who reported them: a post of the unit itself (own), or one of these `others`. Of those
+    `confirmed` only what another post counts than the one that reported.
     """
 
     definition: str
@@ -59,6 +63,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     by: By = ""
     upto: int | None = None
     clock: str = ""
+    found: Found = ""
+    others: tuple[str, ...] = ()
 
 
 # ---- what the fold writes ----------------------------------------------------------------------------
@@ -145,6 +151,24 @@ def is_key(connection: Connection, selection: Selection, keys: Sequence[str], of
     return f"{key_of(connection, selection, of)} IN ({', '.join('?' * len(keys))})", [*keys]
 
 
+def reporter_of(case: str) -> str:
+    """The SQL of the post that reported a case, whose id has this SQL: it spoke when the kind became known."""
+    return f"(SELECT b.post FROM facts b WHERE b.case_id = {case} AND b.definition <> '' ORDER BY b.seq LIMIT 1)"
+
+
+def found_by(connection: Connection, selection: Selection, case: str) -> tuple[str, list[Any]]:
+    """The SQL that a case was reported as the selection asks, and its parameters."""
+    if not selection.found:
+        return "1 = 1", []
+    condition, wanted = among(connection, reporter_of(case), sorted(selection.others))
+    return (condition if selection.found == "others" else f"NOT ({condition})"), [wanted]
+
+
+def counted_by(selection: Selection) -> str:
+    """The SQL that a cell was counted by the post that the selection asks for."""
+    return f"post <> {reporter_of('case_id')}" if selection.found == "confirmed" else "1 = 1"
+
+
 def of_outcomes(
     connection: Connection, selection: Selection, column: str, chosen: Sequence[str], of: str
 ) -> tuple[str, list[Any]]:
@@ -157,7 +181,8 @@ def of_outcomes(
         stands = f"({stands} OR reopened_at > ?) AND arrival <= ?"
         values = [*values, selection.upto, selection.upto]
     condition = f"{condition} AND {stands}"
-    return f"{among_these} AND {condition}", [wanted, *values]
+    is_found, posts = found_by(connection, selection, "outcomes.case_id")
+    return f"{among_these} AND {condition} AND {is_found}", [wanted, *values, *posts]
 
 
 def nearest_rank(percent: int) -> str:

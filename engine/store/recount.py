@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from engine.store.figures import Selection, key_of, segment, where
+from engine.store.figures import Selection, counted_by, found_by, key_of, segment, where
 from engine.store.rows import OpenCountRow
 from engine.store.sql import execute, is_sqlite
 from schemas.facts import Acknowledged, Reopened
@@ -291,18 +291,22 @@ def _member(connection: Connection, name: str) -> str:
 
 
 def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, str, int]]:
-    """(key, measure, value) as they stood when nothing after `selection.upto` had arrived. By unit there are none."""
+    """(key, measure, value) as they stood when nothing after `selection.upto` had arrived. By unit there are none.
+
+    Who reported a case that was archived is not known any more: by who found them there are none of these.
+    """
     if selection.by == "unit":
         return []
-    read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto)
+    only = found_by(connection, selection, "s.case_id") if selection.found else ("", ())
+    read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto, only)
     condition, chosen = where(selection)
     names = ", ".join(CELL)
+    archived = "" if selection.found else f"UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?"
     sql = f"""WITH {read}, {CELLS}
         SELECT {key_of(connection, selection)} AS k, measure, CAST(sum(value) AS BIGINT)
-        FROM (SELECT {names}, 1 AS value FROM cells
-              UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?) AS all_cells
+        FROM (SELECT {names}, 1 AS value FROM cells WHERE {counted_by(selection)} {archived}) AS all_cells
         WHERE {condition} GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
-    rows = execute(connection, sql, *values, selection.upto, *chosen)
+    rows = execute(connection, sql, *values, *([] if selection.found else [selection.upto]), *chosen)
     return [(*row,) for row in rows]
 
 

@@ -13,9 +13,9 @@ from typing import NamedTuple, get_args
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from engine.policies import Policies
-from engine.store import figures, open_counts, recount
+from engine.store import archives, figures, open_counts, recount
 from engine.store.database import Connection
-from engine.store.figures import By, Selection
+from engine.store.figures import By, Found, Selection
 from engine.store.rows import OpenCountRow
 from engine.views.figure_rows import FigureRow, Ranking
 from engine.views.names import Names, active_names
@@ -25,6 +25,7 @@ from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, p
 from engine.views.ranking import ranked
 from engine.views.readers import check_figures, grid_asked
 from schemas.facts import PASSED_ON, VOID
+from workflows.assessment.terms import own_posts
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS, REFERENCE
 from workflows.figure_words import BY_CLOCK, OF_ANY, FigureMeaning, meaning_of
@@ -54,6 +55,7 @@ Durations = tuple[int, int | None, int | None]
 
 FULFILLED = ("on_time", "overdue", "without_deadline")
 """Results of clocks whose work was done."""
+UNKNOWN_FINDERS = "cases that have been archived are not in this answer: who reported them is not known any more"
 UNFULFILLED = (PASSED_ON, VOID)
 """Results of clocks whose work was not done: neither on time nor overdue."""
 CHARGED = ("breach", "claimed", *UNFULFILLED)
@@ -81,6 +83,7 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     at: str = ""  # as of this instant, as known then
     rank: str = ""  # the figure by which the rows are ranked
     order: str = ""  # desc or asc: how ranked rows are sorted; the best first without it
+    found: str = ""  # own, others or confirmed: who reported the cases (workflows.assessment.terms)
 
 
 class OpenCases(Struct, frozen=True):
@@ -168,6 +171,7 @@ def performance_page(
     left = what_left(connection, names, stood.at)
     stands = stands and not left
     cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
+    unknown = UNKNOWN_FINDERS if selection.found and archives.listed(connection) else ""
     rows = figure_rows(connection, names, selection, published=published)
     ranking = ranking_of(asked, question) if question.rank or question.order else UNSET
     if ranking is not UNSET:
@@ -189,7 +193,7 @@ def performance_page(
         clock=selection.clock,
         standing_at=names.instant(stood.at),
         standing_reading=stood.kind,
-        remark=here.remark or left,
+        remark=here.remark or left or unknown,
         ranking=ranking,
         definitions=meanings(selection, rows, stands, bool(held_by_units(selection) and not left)),
     )
@@ -295,13 +299,31 @@ def ask(
         by=by,
         upto=here.at if question.at else None,
     )
+    selection = with_found(names.register, selection, question.found)
     check_figures(readable, selection.definition, selection.path, question.department, question.post)
     return Asked(names, here, selection, published, question.grid or names.register.root)
 
 
+def with_found(register: Policy, selection: Selection, found: str) -> Selection:
+    """The selection of cases by who reported them, seen from the one unit that it is of. Raises BadQuestion."""
+    if not found:
+        return selection
+    who = next((each for each in get_args(Found) if each == found), None)
+    if who is None:
+        raise BadQuestion("found", "found is none of own, others and confirmed")
+    if selection.by in ("grid", "department", "post", "unit"):
+        reason = "whose own problems they are is asked of one unit, and these rows are several"
+        raise BadQuestion("found", reason, "name the unit by grid, department or post, and leave `by` out")
+    unit = selection.path.split("/")[-2] or register.root
+    by = "post" if selection.post else "department" if selection.department else "grid"
+    own = own_posts(register, by, selection.post or selection.department or unit)
+    return structs.replace(selection, found=who, others=tuple(sorted(set(register.posts) - own)))
+
+
 def has_standing(selection: Selection) -> bool:
-    """Whether open cases where they lie answer a question: by post, unit or day there are none, nor of one post."""
-    return selection.by not in ("post", "unit", "day") and not selection.post
+    """Whether open cases where they lie answer a question: by post, unit or day there are none, nor of one post, nor by
+    who reported them."""
+    return selection.by not in ("post", "unit", "day") and not selection.post and not selection.found
 
 
 def checked_words(question: PerformanceQuestion) -> tuple[By, int | None, bool]:
@@ -441,12 +463,13 @@ def figure_rows(
     With `published` each row also says how it stood when the days of grace after the last day were over; keys that are
     new since were published empty. Raises BadQuestion where no last day was given.
     """
-    if selection.upto is not None:
+    if selection.upto is not None or (selection.found and not published):
         return _rows(connection, names, selection, recount.sums_as_of(connection, selection))
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
     early = as_published(names.register, selection)
-    now = _rows(connection, names, selection, figures.sums(connection, selection))
+    present_sums = recount.sums_as_of if selection.found else figures.sums
+    now = _rows(connection, names, selection, present_sums(connection, selection))
     then = _rows(connection, names, early, recount.sums_as_of(connection, early))
     before = {row.key: row for row in then}
     present = {row.key for row in now}
@@ -483,7 +506,8 @@ def held_cases(
 
 def held_by_units(selection: Selection) -> bool:
     """Whether a question is of units alone, so that work in hand has an answer."""
-    return selection.by not in ("category", "group", "unit", "day") and not selection.category and not selection.group
+    of_units = selection.by not in ("category", "group", "unit", "day") and not selection.found
+    return of_units and not selection.category and not selection.group
 
 
 def open_cases(

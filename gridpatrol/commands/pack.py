@@ -16,6 +16,7 @@ from engine.settings import Settings
 from engine.store import inbox_table, incident_queries, open_counts, slices
 from gridpatrol import options, pages
 from gridpatrol.run.wiring import exists, read_pack, reading, settings_of, writer_of, writing
+from workflows.assessment.cards import card_codes
 from workflows.clocks.calendar import Calendar
 from workflows.pack_diff import Difference, pack_diff
 from workflows.policy import model
@@ -39,8 +40,8 @@ def command() -> None:
 def check(ctx: click.Context, folder: str, database: str | None, as_json: bool) -> None:
     """Check the pack in DIR: every problem with file, row and remedy. Exit status 1 if one is an error.
 
-    Then it counts the six fixings (六定) that a locality needs: area, people, duty, standard, process. Assessment is
-    not asked yet. Where grids end and name a successor, and there is a database, it says how many of its open cases
+    Then it counts the six fixings (六定) that a locality needs: area, people, duty, standard, process,
+    assessment. Where grids end and name a successor, and there is a database, it says how many of its open cases
     would go on where.
 
     \b
@@ -72,7 +73,8 @@ def check(ctx: click.Context, folder: str, database: str | None, as_json: bool) 
             where = f"{each.grid} → {each.successor} after {each.last_day}"
             click.echo(f"网格调整 cut anew: {where}: {each.cases:,} open cases go on there")
         if pack:
-            click.echo("定考核 assessment: not asked yet")
+            cards = card_codes(pack)
+            click.echo(f"定考核 assessment: {len(cards)} cards in scorecards.csv: {', '.join(cards) or 'none'}")
         warnings = len(problems) - errors
         if pack is None or errors:
             click.echo(f"{errors} errors, {warnings} warnings: this pack cannot be activated.")

@@ -60,6 +60,13 @@ WHICH = (
     click.option(
         "--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it."
     ),
+    click.option(
+        "--found",
+        type=options.TEXT,
+        default="",
+        metavar="own|others|confirmed",
+        help="Of one unit, only cases by who reported them: its own posts, all others, or its own as another counts.",
+    ),
 )
 """Which figures are asked for."""
 

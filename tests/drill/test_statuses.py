@@ -70,6 +70,8 @@ ROWS = (
     ("archive return", DONE, DONE),
     ("archive return nothing", WRONG, WRONG),
     ("archive write", DONE, DONE),
+    ("assess --card NOTHING", USAGE, USAGE),
+    ("assess --card TOWN-QUARTER --period 2026-Q1", DONE, DONE),
     ("audit list", DONE, DONE),
     ("backup copy.db", DONE, DONE),
     ("backup run.db", WRONG, WRONG),  # there is such a file

@@ -17,11 +17,11 @@ from consumers.verify import verify
 from engine import archive_file
 from engine.policies import Policies
 from engine.store import archives
+from engine.views.deadlines import ledgers
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.performance import PerformanceQuestion, performance_page
-from engine.views.deadlines import ledgers
 from gridpatrol.run.following import follow
 from schemas.instants import written
 from tests.integration.test_archiving import APRIL, LATER, answers, archive, check_whole, consumed

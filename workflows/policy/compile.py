@@ -9,6 +9,14 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from workflows.policy.assessment_rows import (
+    CONSEQUENCES,
+    INDICATORS,
+    SCORECARDS,
+    consequence_row,
+    indicator_row,
+    scorecard_row,
+)
 from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
@@ -68,7 +76,21 @@ DUTIES = Columns(
     ("code", "role", "period"),
     ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
 )
-TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, NOTICES, ROLES, DUTIES, DAYS)
+TABLES = (
+    GRIDS,
+    DEPARTMENTS,
+    POSTS,
+    CATEGORIES,
+    LIMITS,
+    RUNGS,
+    NOTICES,
+    ROLES,
+    DUTIES,
+    INDICATORS,
+    SCORECARDS,
+    CONSEQUENCES,
+    DAYS,
+)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
 
 Rows = dict[str, tuple[int, ...]]
@@ -159,6 +181,9 @@ def _assemble(
         notices=each(NOTICES, notice_row),
         roles=tuple(role_row for _, role_row in roles),
         duties=each(DUTIES, duty_row),
+        indicators=each(INDICATORS, indicator_row),
+        scorecards=each(SCORECARDS, scorecard_row),
+        consequences=each(CONSEQUENCES, consequence_row),
     )
     return pack, rows
 

@@ -178,6 +178,59 @@ class DutyRow(Struct, frozen=True, omit_defaults=True):
         return fits and not (post.vacant or post.machine or post.role in OWES_NOTHING)
 
 
+class IndicatorRow(Struct, frozen=True, omit_defaults=True):
+    """One indicator (考核指标): terms above and below the line, of one kind of case.
+
+    A term is a figure of that kind, or `expected:<duty>`; one with a minus before it is taken away.
+    """
+
+    code: str
+    numerator: tuple[str, ...]
+    denominator: tuple[str, ...] = ()  # none: it is a count
+    subtracted: tuple[str, ...] = ()  # exempt: taken away from the denominator
+    unit: Literal["percent", "count"] = "count"
+    direction: Literal["higher", "lower"] = "higher"  # which way it is better
+    definition: str = ""  # the kind of case; empty: the pack's main one
+    category: str = ""  # only of this category; of duties the duty's code
+    found: Literal["", "own", "others", "confirmed"] = ""  # who reported the problem: workflows.assessment.terms
+    name_zh: str = ""
+    name_en: str = ""
+    says_zh: str = ""
+    says_en: str = ""
+    basis: str = ""  # where it comes from
+
+
+class ScorecardRow(Struct, frozen=True, omit_defaults=True):
+    """One line of a scorecard (考核细则): what an indicator is worth. Numbers of an indicator are hundredths of its
+    unit; weights and caps are points."""
+
+    card: str
+    year: int
+    period: str  # month, quarter, half or year
+    subjects: Literal["grid", "department", "post"]
+    level: int  # of the grid, or of the grid of the department or the post
+    indicator: str
+    weight: int
+    zero_at: int  # the value that gives nothing
+    full_at: int  # the value that gives the weight
+    peer: str = ""  # compared: all (empty), those of one kind of grid (kind), or in one grid of a level (N)
+    cap: int = 0  # of a bonus: the most that it adds; 0: its weight
+    bonus: bool = False  # comes on top of the total
+    min_n: int | None = None  # fewer below the line leave it out; None: as the options have it
+    title_zh: str = ""
+    title_en: str = ""
+    basis: str = ""
+
+
+class ConsequenceRow(Struct, frozen=True, omit_defaults=True):
+    """What a sheet of a card proposes, and for whom (奖惩). Nothing happens by it: a named role decides."""
+
+    card: str
+    when: str  # last:3@2, first:3, below:60, each perhaps after twice: (workflows.assessment.consequences)
+    action: str  # the code of an action
+    basis: str = ""
+
+
 UNBORN_CAP = 10_000
 """How many cases of a home may hold early events before their report, unless the pack says it."""
 
@@ -238,6 +291,9 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     notices: tuple[NoticeRow, ...] = ()  # empty: nobody is told of moves, and urging alerts
     roles: tuple[RoleRow, ...]
     duties: tuple[DutyRow, ...] = ()
+    indicators: tuple[IndicatorRow, ...] = ()
+    scorecards: tuple[ScorecardRow, ...] = ()
+    consequences: tuple[ConsequenceRow, ...] = ()
 
 
 def encode(pack: Pack) -> bytes:

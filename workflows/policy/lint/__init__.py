@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
@@ -58,6 +59,7 @@ CHECKS = (
     lint_definitions,
     lint_options,
     lint_duties,
+    lint_assessment,
     lint_fixings,
 )
 

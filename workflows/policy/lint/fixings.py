@@ -1,4 +1,4 @@
-"""Asks a pack for the six fixings (六定, M11): area, people, duty, standard, process. Assessment is not asked yet.
+"""Asks a pack for the six fixings (六定, M11): area, people, duty, standard, process. Assessment is `assessment`'s.
 
 `fixings` counts what is fixed, for people to read; `lint_fixings` names what is missing and no other rule names.
 """

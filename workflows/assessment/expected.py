@@ -1,0 +1,43 @@
+"""What duties are owed where every post is filled: for each duty the grids of its levels, once for each of its periods.
+
+It does not ask who is there: a grid whose post is vacant, or has gone, is expected to be walked all the same. Pure.
+"""
+
+from collections import Counter
+
+from workflows.clocks.calendar import day_number, day_of_number
+from workflows.figures import period_bounds
+from workflows.policy.index import Policy
+from workflows.policy.model import DutyRow, Grid
+
+
+def expected(register: Policy, level: int, since: int, until: int) -> Counter[str]:
+    """How many duties are expected in the grids of a level and all below them, by grid: of periods that end in these
+    local days, in grids that stand on the period's first day."""
+    duties, found = register.pack.duties, Counter[str]()
+    periods = {duty.code: periods_of(register, duty, since, until) for duty in duties}
+    for grid in register.pack.grids:
+        path = register.path(grid.code)
+        if len(path) < level:
+            continue
+        for duty in duties:
+            if not duty.levels or grid.level in duty.levels:
+                found[path[level - 1]] += sum(1 for first in periods[duty.code] if stood(grid, first))
+    return found
+
+
+def periods_of(register: Policy, duty: DutyRow, since: int, until: int) -> list[int]:
+    """The first days of the periods of a duty that end in these days, and have working time where it asks for some."""
+    found, calendar, number = [], register.calendars.get(duty.calendar), day_number(since)
+    while number <= day_number(until):
+        first, last = period_bounds(day_of_number(number), duty.period)
+        number = day_number(last) + 1
+        days = range(day_number(first), number)
+        if last <= until and (calendar is None or any(map(calendar.windows_of, days))):
+            found.append(first)
+    return found
+
+
+def stood(grid: Grid, day: int) -> bool:
+    """Whether a grid stood on a local day."""
+    return grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to)
