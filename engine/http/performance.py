@@ -14,7 +14,8 @@ from engine.principals import Principal
 from engine.store.database import Connection
 from engine.views import figure_cases
 from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
-from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import PerformancePage, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from workflows.reading import Readable
 

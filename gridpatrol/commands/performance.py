@@ -16,7 +16,8 @@ from engine.policies import Policies
 from engine.store import archives, inbox_table
 from engine.store.audit import Act
 from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
-from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
+from engine.views.figure_question import GROUPINGS, PerformanceQuestion
+from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options, pages
 from gridpatrol.render.figures import case_table, figure_table
