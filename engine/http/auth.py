@@ -23,8 +23,8 @@ from engine.views.questions import BadQuestion, check_text
 log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-INJECTED = {"context", "feed", "request", "data"}
-"""Parameters of handlers that do not come from a query."""
+INJECTED = {"context", "feed", "request", "data", "asked"}
+"""Parameters of handlers that do not come from a query. `asked` is a question that routes share: its own do."""
 ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 """Of bodies, as clients name them; what else stands in such a header is not repeated."""
 REALM = 'Bearer realm="gridpatrol"'
@@ -175,7 +175,9 @@ def only_texts(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandl
 
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a misspelled parameter: passed over in silence it would change the answer."""
-    known = {name.rstrip("_") for name in handler.parsed_fn_signature.parameters} - INJECTED
+    own, shared = handler.parsed_fn_signature.parameters, handler.resolve_dependencies().get("asked")
+    every = own if shared is None else own | shared.parsed_fn_signature.parameters
+    known = {name.rstrip("_") for name in every} - INJECTED
     for name in connection.query_params:
         if name not in known:
             remedy = f"it takes: {', '.join(sorted(known)) or 'none'}"
