@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +30,9 @@ from gridpatrol.client import ServerAway
 from gridpatrol.demo.incident_script import MAIN_LINE
 from gridpatrol.demo.month import write_month
 from gridpatrol.demo.traffic import Traffic
+from tests.support.forks import command_in
 
+ROOT = Path(__file__).resolve().parents[2]
 PACK = folder_of("weiyang")
 GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
 TRAFFIC = [sys.executable, "-m", "gridpatrol.demo.traffic", "--pack", str(PACK)]
@@ -200,8 +203,85 @@ def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(
 
         assert until(20, reported), log.read_text()
         assert "demo traffic:" not in log.read_text()
-        assert log.read_text().count('curl -H "Authorization: Bearer $GRIDPATROL_TOKEN" ') == 3
+        member, *_ = commands_of(log.read_text())
+        # The member's own token counts beside the file.
+        assert until(60, lambda: json.loads(shell(member, tmp_path))["tasks"]), log.read_text()
         assert ended(running, signal.SIGINT) < 10
+
+
+def shell(script: str, folder: Path) -> str:
+    """What a script of a newcomer prints, in the folder in which the demo was started."""
+    done = subprocess.run(
+        ["bash", "-ec", script], cwd=folder, env=clean(), capture_output=True, text=True, timeout=400, check=False
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def commands_of(text: str) -> list[str]:
+    """The commands that the demo prints to be copied."""
+    return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
+
+
+def test_what_the_demo_and_its_page_tell_three_people_to_try_works(tmp_path: Path) -> None:
+    """Each command as it is printed, each block of the page in its order, then what is printed when it has stopped."""
+    if shutil.which("curl") is None:
+        pytest.skip("no curl on this machine")
+    log, messages = tmp_path / "demo.log", tmp_path / "var/demo/messages.txt"
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    with process([*GRIDPATROL, "demo", "run", "--listen", "127.0.0.1:0", "--rate", "3"], log) as running:
+        found = until(READY_S, lambda: running.poll() is not None or re.search(r"alive at (\S+)", log.read_text()))
+        assert isinstance(found, re.Match), log.read_text()
+        assert until(30, lambda: "docs/demo.md" in log.read_text())
+        member, supervisor, operator = printed = commands_of(log.read_text())
+        assert until(60, lambda: any(not task["duty"] for task in json.loads(shell(member, tmp_path))["tasks"]))
+        assert "WY01" in shell(supervisor, tmp_path)
+        assert "Everything" in shell(operator, tmp_path)
+        said = until(60, lambda: messages.read_text(encoding="utf-8"))
+        assert said.startswith("── ") and re.search("[一-龥]", said) and "http://127.0.0.1" in said, log.read_text()
+        commands = tmp_path / "bin"
+        commands.mkdir()
+        with command_in(commands):
+            walked = shell(walk(found[1], commands), tmp_path)
+        for words in WALKED:
+            assert re.search(words, walked), f"{words}\n{walked}\n{log.read_text()}"
+        assert until(60, lambda: "silent from now on" in log.read_text())  # the member's token was withdrawn
+        assert ended(running, signal.SIGINT) < 20
+    assert log.read_text().count("demo traffic:") == 1, log.read_text()
+    farewell = log.read_text().partition("Stopped.")[2]
+    member, *others = commands_of(farewell)
+    assert "tasks as of" in shell(member, tmp_path)
+    assert others == printed[1:]  # they need no server
+
+
+def walk(url: str, commands: Path) -> str:
+    """The blocks of the page, in order, for this address and with commands of that folder."""
+    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
+    script = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    here = script.replace("$PWD/.venv/bin", f"{commands}:{Path(sys.executable).parent}").replace(
+        "http://127.0.0.1:8420", url
+    )
+    assert here != script
+    return f"exec 2>&1\n{here}"
+
+
+WALKED = (
+    r'"principal":"post:WY01-01-MEMBER"',
+    r'"complete":true',
+    r" done *\n\S+ done",  # both events of the phone
+    r'"reason":"not_readable"',
+    r"工地扬尘，未见遮盖",
+    r"街道办事处主任",
+    r"on_time_rate",
+    r"cases that were reported from",
+    r"extension|延期",
+    r"desk +webhook +127\.0\.0\.1",
+    r"sent: taken",
+    r"words\.read +.*WY01-CHIEF|words\.read",
+    r"post:WY02-CHIEF",
+    r"post:WY01-01-MEMBER: ended 1 of its tokens",
+)
+"""What the walk prints, among other things."""
 
 
 def test_without_a_server_the_traffic_says_so_and_ends(tmp_path: Path) -> None:
