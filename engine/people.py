@@ -73,13 +73,13 @@ class People:
 
 
 class PrincipalsAndPeople(Principals):
-    """The principals of the file, and the people of the table. Without a file nobody is asked for a token."""
+    """The principals of the file, and the people of the table. Without a file nobody is asked for a token; whoever
+    shows one is the person that it is of."""
 
     def __init__(self, path: str, database: Database) -> None:
         super().__init__(path)
         self.people = People()
-        if self.asked:
-            self.people(database)
+        self.people(database)
 
     def of_digest(self, digest: str) -> Principal | None:
         return super().of_digest(digest) or self.people.of_digest(digest)

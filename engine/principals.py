@@ -167,7 +167,7 @@ def _reach(written: Written, where: str) -> Reach:
 
 
 class Principals:
-    """The principals of a file. Without a file no token is asked for, and `LOCAL` speaks for all.
+    """The principals of a file. Without a file no token is asked for, and whoever shows none is `LOCAL`.
 
     SettingsError when the file cannot be used.
     """
@@ -190,6 +190,11 @@ class Principals:
         """The principal of a token. It is looked up by its digest, so the time taken may tell something of a digest,
         and nobody can choose the digest of what he sends."""
         return self.of_digest(digest_of(token))
+
+    def of_request(self, token: str) -> Principal | None:
+        """Who makes a request that shows this token, or none where it is empty; None: nobody who is known. Whom a token
+        is of counts also at a door that asks for none: there it narrows what the request may do."""
+        return self.of_token(token) if token or self.asked else LOCAL
 
     def of_digest(self, digest: str) -> Principal | None:
         """The principal whose token has this digest."""

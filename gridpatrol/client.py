@@ -76,6 +76,10 @@ class Server:
         """The JSON that answers a body."""
         return self._json("POST", path, body, {"Content-Type": kind, **headers})
 
+    def put(self, path: str, body: bytes) -> Any:
+        """The JSON that answers bytes which have an address of their own."""
+        return self._json("PUT", path, body)
+
     def publish(self, batch: bytes, wait_s: int) -> list[dict[str, Any]]:
         """Hand in a JSON array of CloudEvents and wait for what becomes of them: one answer per event. Who sends faster
         than it may waits for its turn. What is parked is not waited for any further."""

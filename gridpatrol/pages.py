@@ -6,8 +6,12 @@ from typing import Any, Protocol, TypeVar
 import click
 from msgspec import Struct, structs
 
+from engine.policies import Policies
+from engine.settings import Settings
+from engine.store.database import Connection
 from engine.views import spreadsheet
 from gridpatrol import options
+from gridpatrol.run.wiring import reading
 
 PAGE = 500
 """Lines that are read at once."""
@@ -21,6 +25,7 @@ class Page(Protocol):
 
 
 P = TypeVar("P", bound=Any)
+Q = TypeVar("Q", bound=Struct)
 
 
 def asked(limit: int | None, as_csv: bool) -> int:
@@ -47,6 +52,32 @@ def whole(pages: Iterator[P]) -> P:
     name, _ = spreadsheet.listed_in(first)
     lines = [line for page in (first, *others) for line in getattr(page, name)]
     return structs.replace(first, **{name: lines, "next": others[-1].next})
+
+
+def of_view(
+    settings: Settings,
+    view: Callable[[Connection, Policies, Q, int], P],
+    question: Q,
+    limit: int | None,
+    as_csv: bool,
+    *,
+    now: int = 0,
+    cursor: str = "",
+    most: int = PAGE,
+) -> P | None:
+    """What a view answers to a question, its pages as one; None: it was printed as CSV. The database may be served
+    meanwhile. `most`: lines of a page of this view. Raises Unanswerable."""
+    policies = Policies()
+    with reading(settings) as opened, opened.read() as connection:
+
+        def ask(after: str, size: int) -> P:
+            return view(connection, policies, structs.replace(question, cursor=after, limit=min(size, most)), now)
+
+        found = each_page(ask, cursor, asked(limit, as_csv))
+        if not as_csv:
+            return whole(found)
+        print_pages(found)
+        return None
 
 
 def print_pages(pages: Iterator[Struct]) -> None:

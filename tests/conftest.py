@@ -7,7 +7,10 @@
 - `postgres_server`: the server behind it, started once per run.
 - `kafka_server`, `kafka_prefix`: a broker, started once per run, and a prefix for the test's own topics.
 - `kafka_parts`, `postgres_parts`: what a broker or a server is run from, for tests that kill one of their own.
+- `cluster`: a small distributed run on both, for what only several workers can show.
 - `as_it_was`: nobody's settings, for tests that run commands in this process, and what commands set is set back.
+
+After each test no failpoint is armed.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +35,9 @@ from gridpatrol import collector
 from lab.parts import kafka, kafka_jars
 from lab.parts.postgres import PostgresUnavailable, binaries_of_the_wheel, fresh_database, running_server
 from tests.support.shared import folder_of_run, shared
+
+if TYPE_CHECKING:
+    from tests.simulation.cluster import Cluster
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -57,15 +63,21 @@ def forget_what_a_power_cut_would_lose(connection: Any, record: ConnectionPoolEn
         record.info["forgetful"] = True
 
 
+@pytest.fixture(autouse=True)
+def nothing_armed() -> Iterator[None]:
+    """What a test has armed ends with it."""
+    yield
+    failpoints.arm("")
+
+
 @pytest.fixture
 def as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Nobody's settings, and afterwards no failpoint, and the logs of the test run as they were."""
+    """Nobody's settings, and afterwards the logs of the test run as they were."""
     for name in [name for name in os.environ if name.startswith("GRIDPATROL_") and "TEST" not in name]:
         monkeypatch.delenv(name)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
-    failpoints.arm("")
     root.handlers[:] = handlers
     root.setLevel(level)
 
@@ -179,3 +191,13 @@ def kafka_prefix(kafka_server: str) -> Iterator[str]:
     """A beginning for the names of topics and groups that no other test has; its topics go after the test."""
     with kafka.fresh_prefix(kafka_server) as prefix:
         yield prefix
+
+
+@pytest.fixture
+def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
+    """A distributed run of two partitions and small slices, with a pack; its workers are made by the test."""
+    from tests.simulation.cluster import cluster_on  # Kafka's client, which most tests do without
+
+    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
+        made.install()
+        yield made

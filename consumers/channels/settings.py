@@ -34,6 +34,8 @@ KINDS_OF_LINES = ("alert", "notice")
 MOST_CHANNELS = 50
 """Each has a thread, and is a value of a metric's label."""
 LANGUAGES = ("zh", "en", "zh+en")
+THIS_MACHINE = ("127.0.0.1", "::1", "localhost")
+"""What is sent there travels by no network."""
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 PLACEHOLDERS = ("to", "post", "subject", "text", "link", "id", "secret")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -283,7 +285,7 @@ class _Reader:
             return
         _check(bool(url), f"{here}.url", "where it leads: url, url_file or url_env")
         _check(_is_url(url.reveal()), f"{here}.url", "http:// or https:// and a host, without a user")
-        if not url.reveal().startswith("https:"):
+        if not url.reveal().startswith("https:") and urlsplit(url.reveal()).hostname not in THIS_MACHINE:
             self.remarks.append(f"{here}: what is sent travels in plain (http:)")
         if given.kind == "webhook":
             _check(bool(secret), f"{here}.secret_file", "a file with the secret that the receiver knows, whsec_...")

@@ -1,9 +1,9 @@
 """Who may speak to the door, and who may do what there. A guard lets a request pass or raises a `Problem`.
 
 A door with a file of principals asks for a token; the principal becomes the request's user. A door without one asks for
-no token and answers programs of this machine only. A page in the user's browser can reach either: under a name of its
-own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows no token), or by posting across origins (seen in
-`Origin`).
+no token and answers programs of this machine only; a token that is shown there all the same says who speaks. A page in
+the user's browser can reach either: under a name of its own that it lets resolve to 127.0.0.1 (seen in `Host`; it knows
+no token), or by posting across origins (seen in `Origin`).
 """
 
 import logging
@@ -23,8 +23,8 @@ from engine.views.questions import BadQuestion, check_text
 log = logging.getLogger(__name__)
 
 SAFE = ("GET", "HEAD", "OPTIONS")
-INJECTED = {"context", "feed", "request", "data"}
-"""Parameters of handlers that do not come from a query."""
+INJECTED = {"context", "feed", "request", "data", "asked"}
+"""Parameters of handlers that do not come from a query. `asked` is a question that routes share: its own do."""
 ENCODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "compress")
 """Of bodies, as clients name them; what else stands in such a header is not repeated."""
 REALM = 'Bearer realm="gridpatrol"'
@@ -79,25 +79,22 @@ def no_foreign_page(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRoute
 
 async def known(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Find out who speaks, by the token of the request: it becomes the request's user."""
-    principals = _principals(connection)
-    if not principals.asked:
-        connection.scope["user"] = LOCAL
+    principals, token = _principals(connection), token_of(connection)
+    principal = principals.of_request(token)
+    if principal is not None:
+        connection.scope["user"] = principal
         return
-    token = token_of(connection)
     give = "operators give one: `gridpatrol principal add POST` to a person, `principal token NAME` to a system"
     remedy = f"send `Authorization: Bearer TOKEN`; {give}"
     if not token:
         raise Problem(401, "no_token", "this door asks who speaks", remedy=remedy, headers={"WWW-Authenticate": REALM})
-    principal = principals.of_token(token)
-    if principal is None:
-        raise Problem(
-            401,
-            "unknown_token",
-            "nobody has this token, or not any more",
-            remedy=remedy,
-            headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
-        )
-    connection.scope["user"] = principal
+    raise Problem(
+        401,
+        "unknown_token",
+        "nobody has this token, or not any more",
+        remedy=remedy if principals.asked else "leave the token out: this door asks for none",
+        headers={"WWW-Authenticate": f'{REALM}, error="invalid_token"'},
+    )
 
 
 def token_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
@@ -113,8 +110,7 @@ def token_in(authorization: str) -> str:
 
 def principal_now(connection: ASGIConnection[Any, Any, Any, Any]) -> Principal | None:
     """Who speaks in a request that takes long, as it is known now; None: its token is known no more."""
-    principals = _principals(connection)
-    return principals.of_token(token_of(connection)) if principals.asked else LOCAL
+    return _principals(connection).of_request(token_of(connection))
 
 
 def needs(right: Right) -> Guard:
@@ -179,7 +175,9 @@ def only_texts(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandl
 
 def only_known_parameters(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Refuse a misspelled parameter: passed over in silence it would change the answer."""
-    known = {name.rstrip("_") for name in handler.parsed_fn_signature.parameters} - INJECTED
+    own, shared = handler.parsed_fn_signature.parameters, handler.resolve_dependencies().get("asked")
+    every = own if shared is None else own | shared.parsed_fn_signature.parameters
+    known = {name.rstrip("_") for name in every} - INJECTED
     for name in connection.query_params:
         if name not in known:
             remedy = f"it takes: {', '.join(sorted(known)) or 'none'}"

@@ -55,8 +55,7 @@ class DoorContext:
         self.counters = writer.engine.counters
         self.policies = Policies()
         self.principals = PrincipalsAndPeople(self.settings.principals, database)
-        if self.principals.asked:
-            writer.engine.chores = (*writer.engine.chores, self.principals.people)
+        writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
         self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)

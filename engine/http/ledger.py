@@ -7,7 +7,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from litestar import Request, get
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
 from litestar.response import Stream
 
@@ -25,10 +25,7 @@ Definition = Annotated[
 ]
 
 
-@get("/v1/ledger.csv", summary="The ledger of a period as CSV", tags=["performance"], media_type="text/csv")
-async def ledger_csv(
-    request: Request[Principal, Any, Any],
-    context: NamedDependency[DoorContext],
+def ledger_asked(
     definition: Definition = "",
     grid: Grid = "",
     period: Period = "",
@@ -36,40 +33,57 @@ async def ledger_csv(
     from_: From = "",
     to: To = "",
     at: At = "",
+) -> LedgerQuestion:
+    """Which cases are asked for: the parameters of both routes."""
+    return LedgerQuestion(definition=definition, grid=grid, period=period, day=day, since=from_, until=to, at=at)
+
+
+ASKED = {"asked": Provide(ledger_asked, sync_to_thread=False)}
+
+
+@get(
+    "/v1/ledger.csv",
+    summary="The ledger of a period as CSV",
+    tags=["performance"],
+    media_type="text/csv",
+    dependencies=ASKED,
+)
+async def ledger_csv(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    asked: NamedDependency[LedgerQuestion],
 ) -> Stream:
     """A line for each case of a kind that was reported in the period: number, place, category, who reported it, who
     held it for how long, how its clocks came out, by how much it was late. All lines are as of one instant."""
-    question = LedgerQuestion(definition=definition, grid=grid, period=period, day=day, since=from_, until=to, at=at)
-    asked = await opened(context, request.user, question)
-    name = f"ledger-{asked.definition}-{asked.since or 'all'}.csv"
+    ledger = await opened(context, request.user, asked)
+    name = f"ledger-{ledger.definition}-{ledger.since or 'all'}.csv"
     return Stream(
-        lines(context, asked),
+        lines(context, ledger),
         media_type="text/csv; charset=utf-8; header=present",
         headers={"Content-Disposition": f'attachment; filename="{name}"'},
     )
 
 
-@get("/v1/ledger.xlsx", summary="The ledger of a period as a workbook", tags=["performance"], media_type=XLSX)
+@get(
+    "/v1/ledger.xlsx",
+    summary="The ledger of a period as a workbook",
+    tags=["performance"],
+    media_type=XLSX,
+    dependencies=ASKED,
+)
 async def ledger_xlsx(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
-    definition: Definition = "",
-    grid: Grid = "",
-    period: Period = "",
-    day: Day = "",
-    from_: From = "",
-    to: To = "",
-    at: At = "",
+    asked: NamedDependency[LedgerQuestion],
 ) -> Stream:
     """The same as a workbook with a sheet for each kind of case that was reported in the period, with duties among
     them. It is written before it is sent: of 50,000 cases that takes a while."""
-    question = LedgerQuestion(definition=definition, grid=grid, period=period, day=day, since=from_, until=to, at=at)
-    asked = await opened(context, request.user, question)
-    kinds = [asked.definition] if definition else listed()
+    ledger = await opened(context, request.user, asked)
+    kinds = [ledger.definition] if asked.definition else listed()
     return Stream(
-        workbook(context, asked, kinds),
+        workbook(context, ledger, kinds),
         media_type=XLSX,
-        headers={"Content-Disposition": f'attachment; filename="ledger-{asked.since or "all"}.xlsx"'},
+        headers={"Content-Disposition": f'attachment; filename="ledger-{ledger.since or "all"}.xlsx"'},
     )
 
 

@@ -19,16 +19,23 @@ PAGE = """gridpatrol {version}
   GET  /v1/pack              what a phone takes along: ?post=
   GET  /v1/locate            the grid of a position: ?position=LON,LAT&crs=
   GET  /v1/similar           open cases that may be the same: ?position=LON,LAT&category=&crs=
+  GET  /v1/tasks             what waits for a post, and what it may say: ?post=
+  GET  /v1/duties            what posts owe in a period: ?post=&period=&day=
   GET  /v1/events/status     what became of one: ?source=&id=
+  GET  /v1/outcomes          what became of all that a phone has sent: ?source=&after=
   GET  /v1/incidents         the overdue desk: ?overdue=true&grid=&clock=&owner=&due_before=&sort=&cursor=
   GET  /v1/incidents/ID      one case in full, with its history
+  GET  /v1/incidents/ID/words what people wrote, for those on its way: ?post=
   PUT  /v1/files/SHA256      a photo or another file; GET gives it, HEAD says how much has come
   GET  /v1/alerts            who was told that something is due: ?status=&grid=&since=
   GET  /v1/notices           who was told of which move of a case: ?post=&on=&grid=&since=
   GET  /v1/alerts/stream     both as they happen (Server-Sent Events)
+  POST /v1/alerts/seen       a post has seen some of them
+  GET  /v1/deliveries        what channels told to whom: ?post=&channel=&status=
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
+  POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json
 
   curl {token}'{url}/v1/incidents?overdue=true&limit=5'

@@ -163,10 +163,7 @@ async def erase(
     data: JSONBody[Erasure],
 ) -> Erased:
     """Blank the identity, contact and free text of its events and dead letters. Facts and figures stay as they are."""
-    check_text(data.by, "by")
-    operator = operator_of(request, data.by)
-    erased = await act(context, lambda engine: erasure.erase(engine, incident, operator))
-    return await context.aside(lambda: erasure.forget(context.database, erased))
+    return await erased_by(context, erasure.erase, incident, erasing(request, data))
 
 
 @post(
@@ -182,9 +179,20 @@ async def erase_letter(
     data: JSONBody[Erasure],
 ) -> Erased:
     """Blank the bytes of a dead letter, which can then no longer be replayed. Its row stays."""
+    return await erased_by(context, erasure.erase_letter, letter, erasing(request, data))
+
+
+def erasing(request: Request[Principal, Any, Any], data: Erasure) -> Operator:
+    """Who erases, as the command says."""
     check_text(data.by, "by")
-    operator = operator_of(request, data.by)
-    erased = await act(context, lambda engine: erasure.erase_letter(engine, letter, operator))
+    return operator_of(request, data.by)
+
+
+async def erased_by(
+    context: DoorContext, erase_what: Callable[[Engine, str, Operator], Erased], which: str, operator: Operator
+) -> Erased:
+    """Erase, and then what the database keeps of it beside its tables."""
+    erased = await act(context, lambda engine: erase_what(engine, which, operator))
     return await context.aside(lambda: erasure.forget(context.database, erased))
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
 from litestar import Request, get
-from litestar.di import NamedDependency
+from litestar.di import NamedDependency, Provide
 from litestar.params import QueryParameter
+from msgspec import structs
 
 from engine.errors import GridpatrolError
 from engine.http.context import DoorContext
@@ -14,7 +15,8 @@ from engine.principals import Principal
 from engine.store.database import Connection
 from engine.views import figure_cases
 from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
-from engine.views.performance import PerformancePage, PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import PerformancePage, performance_page
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from workflows.reading import Readable
 
@@ -89,10 +91,7 @@ Cursor = Annotated[str, QueryParameter(description="`next` of the page before th
 T = TypeVar("T")
 
 
-@get("/v1/performance", response_class=Listing, summary="Figures of a subtree", tags=["performance"])
-async def performance(
-    request: Request[Principal, Any, Any],
-    context: NamedDependency[DoorContext],
+def figures_asked(
     definition: Definition = "",
     grid: Grid = "",
     by: By = "",
@@ -108,13 +107,10 @@ async def performance(
     clock: ClockName = "",
     published: Published = "",
     at: At = "",
-    rank: Rank = "",
-    order: Order = "",
     found: FoundBy = "",
-) -> PerformancePage:
-    """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
-    behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
-    question = PerformanceQuestion(
+) -> PerformanceQuestion:
+    """Which figures are asked for: the parameters that both routes take."""
+    return PerformanceQuestion(
         definition=definition,
         grid=grid,
         by=by,
@@ -130,10 +126,30 @@ async def performance(
         clock=clock,
         published=published,
         at=at,
-        rank=rank,
-        order=order,
         found=found,
     )
+
+
+ASKED = {"asked": Provide(figures_asked, sync_to_thread=False)}
+
+
+@get(
+    "/v1/performance",
+    response_class=Listing,
+    summary="Figures of a subtree",
+    tags=["performance"],
+    dependencies=ASKED,
+)
+async def performance(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    asked: NamedDependency[PerformanceQuestion],
+    rank: Rank = "",
+    order: Order = "",
+) -> PerformancePage:
+    """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
+    behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
+    question = structs.replace(asked, rank=rank, order=order)
     now, policies = context.now(), context.policies
     return await figures(
         context,
@@ -142,56 +158,26 @@ async def performance(
     )
 
 
-@get("/v1/performance/cases", response_class=Listing, summary="The cases behind one figure", tags=["performance"])
+@get(
+    "/v1/performance/cases",
+    response_class=Listing,
+    summary="The cases behind one figure",
+    tags=["performance"],
+    dependencies=ASKED,
+)
 async def performance_cases(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
+    asked: NamedDependency[PerformanceQuestion],
     measure: MeasureName = "",
     unit: Unit = "",
-    definition: Definition = "",
-    grid: Grid = "",
-    by: By = "",
-    period: Period = "",
-    day: Day = "",
-    from_: From = "",
-    to: To = "",
-    level: Level = "",
-    department: Department = "",
-    group: Group = "",
-    category: Category = "",
-    post: Post = "",
-    clock: ClockName = "",
-    published: Published = "",
-    at: At = "",
     limit: Limit = 50,
     cursor: Cursor = "",
-    found: FoundBy = "",
 ) -> FigureCasesPage:
     """The question of the figures, with the `measure` and the `unit` of one number of the answer. Counts: a line for
     each case and day on which it counted, which add up to the figure, with what archived cases add. Medians and
     percentiles: the clocks that they rank, in order. Open cases: a line each."""
-    question = FigureCasesQuestion(
-        measure=measure,
-        unit=unit,
-        definition=definition,
-        grid=grid,
-        by=by,
-        period=period,
-        day=day,
-        since=from_,
-        until=to,
-        level=level,
-        department=department,
-        group=group,
-        category=category,
-        post=post,
-        clock=clock,
-        published=published,
-        at=at,
-        limit=limit,
-        cursor=cursor,
-        found=found,
-    )
+    question = FigureCasesQuestion(**structs.asdict(asked), measure=measure, unit=unit, limit=limit, cursor=cursor)
     now, policies = context.now(), context.policies
     return await figures(
         context,

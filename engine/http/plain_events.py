@@ -18,7 +18,7 @@ from engine.http.errors import problem_of
 from engine.http.events import SINGLE, check_sender, publish_all, wanted_of
 from engine.http.incoming import Incoming
 from engine.http.problems import MEDIA_TYPE
-from engine.principals import LOCAL, Principal
+from engine.principals import Principal
 from schemas.envelope import BOM
 
 PATH = "/v1/events"
@@ -87,9 +87,9 @@ def plain_headers(scope: Any) -> dict[bytes, bytes] | None:
 def sender_of(context: DoorContext, headers: dict[bytes, bytes]) -> Principal | None:
     """Who sends an event and may send some; None: nobody who may."""
     principals = context.principals
-    if not principals.asked:
-        return LOCAL if is_loopback(headers[b"host"].decode()) else None
-    sender = principals.of_token(token_in(headers.get(b"authorization", b"").decode("latin-1")))
+    if not principals.asked and not is_loopback(headers[b"host"].decode()):
+        return None
+    sender = principals.of_request(token_in(headers.get(b"authorization", b"").decode("latin-1")))
     return sender if sender is not None and sender.has("actors") else None
 
 

@@ -28,8 +28,75 @@ WHOLE_S = 20.0
 MOST_AT_ONCE = 16
 """Connections at the same time: a scraper and a few probes need one each. More are closed unheard."""
 
+Answer = tuple[int, str, bytes]
+"""Status, content type and body."""
 Ready = Callable[[], str]
 """Why the role does not work just now; empty: it does. Or a remark on a role that works."""
+
+
+class Listener(ThreadingHTTPServer):
+    """Listens at an address of either family, and hears so many connections at the same time, each for so long."""
+
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, answer_at: Callable[[str, str], Answer]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        self.answer_at = answer_at
+        super().__init__((host, port), Handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self.room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        def end() -> None:
+            with suppress(OSError):  # it has ended by itself
+                request.shutdown(socket.SHUT_RDWR)
+
+        late = threading.Timer(WHOLE_S, end)
+        late.daemon = True
+        late.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            late.cancel()
+            self.room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):  # else who asked has hung up
+            log.exception("a question about health could not be answered")
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: Listener
+
+    def setup(self) -> None:
+        super().setup()
+        self.connection.settimeout(SILENT_S)
+
+    def do_GET(self) -> None:
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:  # no address at all, such as `http://[`
+            path = ""
+        code, kind, body = self.server.answer_at(path, self.headers.get("accept", ""))
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            with suppress(ConnectionError):  # who asked has hung up meanwhile: nobody is left to answer
+                self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        return  # health is asked for every few seconds
 
 
 class StatusServer:
@@ -38,64 +105,8 @@ class StatusServer:
     def __init__(self, listen: str, registry: CollectorRegistry, ready: Ready, remark: Ready = lambda: "") -> None:
         host, _, port = listen.rpartition(":")
         host = host.strip("[]")
-
-        class Server(ThreadingHTTPServer):
-            """Of the family that the address is of."""
-
-            address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-            daemon_threads = True
-            room = threading.BoundedSemaphore(MOST_AT_ONCE)
-
-            def process_request(self, request: Any, client_address: Any) -> None:
-                if self.room.acquire(blocking=False):
-                    super().process_request(request, client_address)
-                else:
-                    self.shutdown_request(request)
-
-            def process_request_thread(self, request: Any, client_address: Any) -> None:
-                def end() -> None:
-                    with suppress(OSError):  # it has ended by itself
-                        request.shutdown(socket.SHUT_RDWR)
-
-                late = threading.Timer(WHOLE_S, end)
-                late.daemon = True
-                late.start()
-                try:
-                    super().process_request_thread(request, client_address)
-                finally:
-                    late.cancel()
-                    self.room.release()
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                if not isinstance(sys.exception(), OSError):  # else who asked has hung up
-                    log.exception("a question about health could not be answered")
-
-        class Handler(BaseHTTPRequestHandler):
-            """One request."""
-
-            timeout = SILENT_S
-
-            def do_GET(self) -> None:
-                try:
-                    path = urlsplit(self.path).path
-                except ValueError:  # no address at all, such as `http://[`
-                    path = ""
-                code, kind, body = answer(path, self.headers.get("accept", ""), registry, ready, remark)
-                self.send_response(code)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command != "HEAD":
-                    with suppress(ConnectionError):  # who asked has hung up meanwhile: nobody is left to answer
-                        self.wfile.write(body)
-
-            do_HEAD = do_GET
-
-            def log_message(self, format: str, *args: object) -> None:
-                return  # health is asked for every few seconds
-
         try:
-            self._server = Server((host, int(port)), Handler)
+            self._server = Listener(host, int(port), lambda path, accept: answer(path, accept, registry, ready, remark))
         except OSError as error:
             shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             raise AddressTaken(f"cannot listen at {shown}: {error.strerror or error}") from error
@@ -109,10 +120,8 @@ class StatusServer:
         self._server.server_close()
 
 
-def answer(
-    path: str, accept: str, registry: CollectorRegistry, ready: Ready, remark: Ready = lambda: ""
-) -> tuple[int, str, bytes]:
-    """Status, content type and body."""
+def answer(path: str, accept: str, registry: CollectorRegistry, ready: Ready, remark: Ready = lambda: "") -> Answer:
+    """What is said at a path."""
     if path == "/metrics":
         encode, kind = choose_encoder(accept)
         return 200, kind, encode(registry)

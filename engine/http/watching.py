@@ -16,7 +16,7 @@ from engine.http.auth import token_of
 from engine.http.head import is_head
 from engine.logs import Tally
 from engine.metrics.counters import Counters
-from engine.principals import LOCAL, Principal, Principals
+from engine.principals import Principal, Principals
 from engine.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -67,8 +67,7 @@ class Watch:
         """The name of who asks, also where the request was refused before that mattered; empty: it is not known."""
         who: Any = scope.get("user")
         if not isinstance(who, Principal):
-            principals = self.principals
-            who = principals.of_token(token_of(ASGIConnection(scope))) if principals.asked else LOCAL
+            who = self.principals.of_request(token_of(ASGIConnection(scope)))
         return who.name if who is not None else ""
 
     def series(self, scope: Scope, status: int) -> RouteSeries:

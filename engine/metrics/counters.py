@@ -43,7 +43,33 @@ def ready_gauge(registry: CollectorRegistry) -> Gauge:
     )
 
 
-class Counters:
+class TellingCounters:
+    """What is told to people: by the feed, and by channels."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.deliveries = Counter(
+            "gridpatrol_alert_deliveries_total",
+            "Lines of the alert feed told, by channel and outcome; of a channel by posts.",
+            ("channel", "outcome"),
+            registry=registry,
+        )
+        self.channel_requests = Counter(
+            "gridpatrol_channel_requests_total",
+            "Messages that a channel tried to send: sent, again (it will try again), refused (no other try helps).",
+            ("channel", "outcome"),
+            registry=registry,
+        )
+        self.notices = Counter(
+            "gridpatrol_notices_total",
+            "Notices told, by move; daily lines count as daily.",
+            ("move",),
+            registry=registry,
+        )
+        for move in (*MOVES, "daily"):
+            self.notices.labels(move)
+
+
+class Counters(TellingCounters):
     """What a process with an engine counts."""
 
     def __init__(self) -> None:
@@ -93,21 +119,7 @@ class Counters:
         )
         for what in ("case", "partition"):
             self.defects.labels(what)
-        self.deliveries = counter(
-            "gridpatrol_alert_deliveries_total",
-            "Lines of the alert feed told, by channel and outcome; of a channel by posts.",
-            ("channel", "outcome"),
-        )
-        self.channel_requests = counter(
-            "gridpatrol_channel_requests_total",
-            "Messages that a channel tried to send: sent, again (it will try again), refused (no other try helps).",
-            ("channel", "outcome"),
-        )
-        self.notices = counter(
-            "gridpatrol_notices_total", "Notices told, by move; daily lines count as daily.", ("move",)
-        )
-        for move in (*MOVES, "daily"):
-            self.notices.labels(move)
+        super().__init__(self.registry)
 
     def count(self, result: "SliceResult") -> None:
         """Take in what a slice did."""

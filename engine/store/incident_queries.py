@@ -190,20 +190,24 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
     if filters.group:
         ask("grp = ?", filters.group)
     before = [t for t in (filters.now if filters.overdue else None, filters.due_before) if t is not None]
-    if not filters.clock:
+    if filters.clock:
+        ask(clock_term(connection, len(before)), filters.clock, *before)
+    else:
         for instant in before:
             ask("due_at < ?", instant)
-        return terms, values
-    # The case runs a clock of this name, due before all these instants.
+    return terms, values
+
+
+def clock_term(connection: Connection, instants: int) -> str:
+    """That a case runs a clock of some name, due before so many instants: the values of the term are these."""
     if is_sqlite(connection):
         source = "json_each(cases.body, '$.clocks') k"
         name, due, since = (f"json_extract(k.value, '$[{i}]')" for i in (_NAME, _DUE, _SINCE))
     else:
         source = "jsonb_array_elements(COALESCE(CAST(cases.body AS jsonb) -> 'clocks', '[]')) k"
         name, due, since = f"k ->> {_NAME}", f"CAST(k ->> {_DUE} AS bigint)", f"k ->> {_SINCE}"
-    runs = " AND ".join([f"{name} = ?", f"{since} IS NOT NULL", *(f"{due} < ?" for _ in before)])
-    ask(f"EXISTS (SELECT 1 FROM {source} WHERE {runs})", filters.clock, *before)
-    return terms, values
+    runs = " AND ".join([f"{name} = ?", f"{since} IS NOT NULL", *[f"{due} < ?"] * instants])
+    return f"EXISTS (SELECT 1 FROM {source} WHERE {runs})"
 
 
 def read_case(connection: Connection, id_: str) -> str | None:

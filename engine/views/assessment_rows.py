@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from engine.store import assessments
 from engine.store.database import Connection
 from engine.store.figures import Selection
-from engine.views.performance import select
+from engine.views.figure_question import select
 from engine.views.questions import BadQuestion
 from workflows.assessment.cards import BY_KIND, Card
 from workflows.assessment.expected import expected

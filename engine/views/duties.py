@@ -18,8 +18,8 @@ from engine.slice.entering import activations_of
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.cursors import read_cursor, write_cursor
+from engine.views.figure_question import parse_day
 from engine.views.names import Named, Names, active_names, prefix_of
-from engine.views.performance import parse_day
 from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion, check_limit
 from engine.views.readers import NotReadable, check_list, extent

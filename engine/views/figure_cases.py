@@ -25,17 +25,12 @@ from engine.store.figures import FLAGS, Selection
 from engine.store.open_counts import LATE
 from engine.views import past
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
+from engine.views.figure_question import PerformanceQuestion, ask, dashed
+from engine.views.figure_rows import CHARGED, CLOSING, FULFILLED, UNFULFILLED
 from engine.views.incident_list import IncidentHead, head_members
 from engine.views.names import Names, active_names
 from engine.views.performance import (
-    CHARGED,
-    CLOSING,
-    FULFILLED,
-    UNFULFILLED,
-    PerformanceQuestion,
     as_published,
-    ask,
-    dashed,
     has_standing,
     held_by_units,
     key_name,

@@ -1,12 +1,22 @@
-"""The lines of an answer about figures, and how they are ranked."""
+"""The lines of an answer about figures, what their counts are called, and how they are ranked."""
 
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
+from schemas.facts import PASSED_ON, VOID
+from workflows.definitions import ENDINGS
 from workflows.figure_words import FigureMeaning
-from workflows.figures import Rate
+from workflows.figures import CLOSED, Rate
 
+CLOSING = tuple(sorted(trigger for trigger, measure in ENDINGS.items() if measure == CLOSED))
+"""The triggers that close a case."""
+FULFILLED = ("on_time", "overdue", "without_deadline")
+"""Results of clocks whose work was done."""
+UNFULFILLED = (PASSED_ON, VOID)
+"""Results of clocks whose work was not done: neither on time nor overdue."""
+CHARGED = ("breach", "claimed", *UNFULFILLED)
+"""Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 Why = Literal["", "thin", "nothing", "alone", "unknown"]
 
 

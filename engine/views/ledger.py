@@ -14,9 +14,9 @@ from engine.policies import Policies
 from engine.store import known_then, ledger
 from engine.store.database import Connection
 from engine.views import past
+from engine.views.figure_question import PerformanceQuestion, ask, dashed
 from engine.views.holders import CaseHistory, ClockOutcome, HeldSpan, held_spans, history_of, outcomes_of, worded
 from engine.views.names import HolderNamed, Names, OwnerNamed
-from engine.views.performance import PerformanceQuestion, ask, dashed
 from engine.views.present import Reading, what_left
 from schemas.kinds.duty import Duty
 from schemas.line_words import RESULTS

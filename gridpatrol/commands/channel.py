@@ -4,7 +4,6 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec.structs import replace
 
 from consumers.channels.kinds import send
 from consumers.channels.message import Message, MessageLine, in_language
@@ -12,13 +11,12 @@ from consumers.channels.outcome import Outcome
 from consumers.channels.settings import Channel, ChannelFile, read_channels
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, SettingsError
-from engine.policies import Policies
 from engine.settings import Settings
 from engine.store import audit, channels
 from engine.store.audit import Act
 from engine.store.channels import ChannelState
 from engine.store.database import open_database
-from engine.views.channel_lines import STATUSES, ChannelLinePage, ChannelQuestion, channel_page
+from engine.views.channel_lines import STATUSES, ChannelQuestion, channel_page
 from gridpatrol import options, pages
 from gridpatrol.render.tables import minute, table
 from gridpatrol.render.terms import both
@@ -104,17 +102,10 @@ def deliveries(
       gridpatrol channel deliveries --post WY01-CHIEF
       gridpatrol channel deliveries --channel mail --status given_up --json
     """
-    settings = settings_of(database=database)
-    with reading(settings) as opened, opened.read() as connection:
-        policies, question = Policies(), ChannelQuestion(status=status or "", **asked)
-
-        def ask(after: str, size: int) -> ChannelLinePage:
-            return channel_page(connection, policies, replace(question, cursor=after, limit=size), 0)
-
-        found = pages.each_page(ask, "", pages.asked(limit, as_csv))
-        if as_csv:
-            return pages.print_pages(found)
-        page = pages.whole(found)
+    question = ChannelQuestion(status=status or "", **asked)
+    page = pages.of_view(settings_of(database=database), channel_page, question, limit, as_csv)
+    if page is None:
+        return
     if as_json:
         return options.print_json(msgspec.to_builtins(page.deliveries))
     rows = [

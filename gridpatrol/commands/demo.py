@@ -34,7 +34,6 @@ def run(listen: str | None, database: str | None, folder: Path | None, rate: flo
     from gridpatrol.run import demo  # the HTTP server takes a third of a second to import
 
     demo.run(defaults(settings_of(listen=listen, database=database), database=DATABASE), folder, seconds, rate)
-    options.say("Stopped. The next run goes on from here.")
 
 
 @command.command("city")

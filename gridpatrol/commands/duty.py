@@ -1,15 +1,13 @@
 """`gridpatrol duty`: what a post owes (履职), and what became of it, as a calendar of its month."""
 
 import click
-from msgspec.structs import replace
 
 from engine.clock import now_ms
-from engine.policies import Policies
-from engine.views.duties import DutyPage, DutyQuestion, duty_page
+from engine.views.duties import DutyQuestion, duty_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options, pages
 from gridpatrol.render.duties import print_duties
-from gridpatrol.run.wiring import reading, settings_of
+from gridpatrol.run.wiring import settings_of
 
 
 @click.group("duty")
@@ -33,19 +31,13 @@ def show_duties(post: str, period: str, day: str, database: str | None, as_json:
       gridpatrol duty show WY01-01-MEMBER --month
       gridpatrol duty show WY01-SPONSOR --day 2026-03-01 --json
     """
-    policies, question, now = Policies(), DutyQuestion(post=post, period=period, day=day), now_ms()
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
-
-        def ask(after: str, size: int) -> DutyPage:
-            return duty_page(connection, policies, replace(question, cursor=after, limit=size), now)
-
-        try:
-            found = pages.each_page(ask, "", options.EVERY)
-            if as_csv:
-                return pages.print_pages(found)
-            page = pages.whole(found)
-        except BadQuestion as error:
-            raise click.UsageError(str(error)) from error
+    settings, question = settings_of(database=database), DutyQuestion(post=post, period=period, day=day)
+    try:
+        page = pages.of_view(settings, duty_page, question, options.EVERY, as_csv, now=now_ms())
+    except BadQuestion as error:
+        raise click.UsageError(str(error)) from error
+    if page is None:
+        return
     if as_json:
         options.print_json(page)
     else:

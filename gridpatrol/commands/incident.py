@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 import click
 import msgspec
-from msgspec.structs import replace
 
 from engine.clock import now_ms
 from engine.errors import LeaseTaken
@@ -19,7 +18,7 @@ from engine.policies import Policies
 from engine.principals import LOCAL, Operator
 from engine.store import exports
 from engine.views import incident_detail as detail
-from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
+from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.names import active_names
 from engine.views.words import incident_words
 from gridpatrol import options, pages
@@ -102,16 +101,10 @@ def list_incidents(
     """
     then = "" if at is None else written(at)
     question = IncidentQuestion(overdue=overdue, open=None if closed else True, at=then, **filters)
-    policies, now = Policies(), now_ms()
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
-
-        def ask(after: str, size: int) -> IncidentPage:
-            return incident_page(connection, policies, replace(question, cursor=after, limit=size), now)
-
-        found_pages = pages.each_page(ask, cursor, pages.asked(limit, as_csv))
-        if as_csv:
-            return pages.print_pages(found_pages)
-        found = pages.whole(found_pages)
+    settings = settings_of(database=database)
+    found = pages.of_view(settings, incident_page, question, limit, as_csv, now=now_ms(), cursor=cursor)
+    if found is None:
+        return
     if as_json:
         options.print_json(found)
     else:

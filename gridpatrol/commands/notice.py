@@ -4,13 +4,11 @@ from typing import Any
 
 import click
 import msgspec
-from msgspec.structs import replace
 
-from engine.policies import Policies
-from engine.views.notices import NoticePage, NoticeQuestion, notice_page
+from engine.views.notices import NoticeQuestion, notice_page
 from gridpatrol import options, pages
 from gridpatrol.render.alerts import notice_list
-from gridpatrol.run.wiring import reading, settings_of
+from gridpatrol.run.wiring import settings_of
 from workflows.policy.moves import MOVES
 
 
@@ -39,17 +37,10 @@ def list_notices(
       gridpatrol notice list --post WY01-CHIEF
       gridpatrol notice list --on returned --grid WY --json
     """
-    settings = settings_of(database=database)
-    with reading(settings) as opened, opened.read() as connection:
-        policies, question = Policies(), NoticeQuestion(on=on or "", **asked)
-
-        def ask(after: str, size: int) -> NoticePage:
-            return notice_page(connection, policies, replace(question, cursor=after, limit=size), 0)
-
-        found = pages.each_page(ask, "", pages.asked(limit, as_csv))
-        if as_csv:
-            return pages.print_pages(found)
-        page = pages.whole(found)
+    question = NoticeQuestion(on=on or "", **asked)
+    page = pages.of_view(settings_of(database=database), notice_page, question, limit, as_csv)
+    if page is None:
+        return
     if as_json:
         options.print_json(msgspec.to_builtins(page.notices))
     else:

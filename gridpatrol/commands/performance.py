@@ -5,7 +5,6 @@ from contextlib import closing
 from typing import Any
 
 import click
-from msgspec.structs import replace
 
 from consumers.performance import consume
 from engine.clock import now_ms
@@ -15,8 +14,9 @@ from engine.operations.auditing import audited
 from engine.policies import Policies
 from engine.store import archives, inbox_table
 from engine.store.audit import Act
-from engine.views.figure_cases import FigureCasesPage, FigureCasesQuestion, figure_cases_page
-from engine.views.performance import GROUPINGS, PerformanceQuestion, performance_page
+from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
+from engine.views.figure_question import GROUPINGS, PerformanceQuestion
+from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol import options, pages
 from gridpatrol.render.figures import case_table, figure_table
@@ -175,19 +175,13 @@ def show_cases(
     """
     then, early = "" if at is None else written(at), "true" if published else ""
     question = FigureCasesQuestion(since=from_, until=to, published=early, at=then, **filters)
-    policies, now = Policies(), now_ms()
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
-
-        def ask(after: str, size: int) -> FigureCasesPage:
-            return figure_cases_page(connection, policies, replace(question, cursor=after, limit=size), now)
-
-        try:
-            found_pages = pages.each_page(ask, cursor, pages.asked(limit, as_csv))
-            if as_csv:
-                return pages.print_pages(found_pages)
-            found = pages.whole(found_pages)
-        except BadQuestion as error:
-            raise click.UsageError(str(error)) from error
+    settings = settings_of(database=database)
+    try:
+        found = pages.of_view(settings, figure_cases_page, question, limit, as_csv, now=now_ms(), cursor=cursor)
+    except BadQuestion as error:
+        raise click.UsageError(str(error)) from error
+    if found is None:
+        return
     if as_json:
         options.print_json(found)
     else:

@@ -1,16 +1,14 @@
 """`gridpatrol task`: what waits for a post, and what it may say."""
 
 import click
-from msgspec.structs import replace
 
 from engine.clock import now_ms
-from engine.policies import Policies
 from engine.views.questions import BadQuestion
-from engine.views.tasks import MOST, TaskPage, TaskQuestion, task_page
+from engine.views.tasks import MOST, TaskQuestion, task_page
 from gridpatrol import options, pages
 from gridpatrol.render.incidents import spelled
 from gridpatrol.render.tables import minute, table
-from gridpatrol.run.wiring import reading, settings_of
+from gridpatrol.run.wiring import settings_of
 
 
 @click.group("task")
@@ -32,19 +30,13 @@ def list_tasks(post: str, limit: int | None, database: str | None, as_json: bool
       gridpatrol task list --post WY01-CHIEF
       gridpatrol task list --post WY01-01-MEMBER --json
     """
-    policies, question, now = Policies(), TaskQuestion(post=post), now_ms()
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
-
-        def ask(after: str, size: int) -> TaskPage:
-            return task_page(connection, policies, replace(question, cursor=after, limit=min(size, MOST)), now)
-
-        try:
-            found = pages.each_page(ask, "", pages.asked(limit, as_csv))
-            if as_csv:
-                return pages.print_pages(found)
-            page = pages.whole(found)
-        except BadQuestion as error:
-            raise click.UsageError(str(error)) from error
+    settings, question = settings_of(database=database), TaskQuestion(post=post)
+    try:
+        page = pages.of_view(settings, task_page, question, limit, as_csv, now=now_ms(), most=MOST)
+    except BadQuestion as error:
+        raise click.UsageError(str(error)) from error
+    if page is None:
+        return
     if as_json:
         return options.print_json(page)
     rows = [

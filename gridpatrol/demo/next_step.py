@@ -4,6 +4,7 @@ It is chosen by what `GET /v1/incidents/{id}` answers. Incidents that others rep
 grid are left alone.
 """
 
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 
@@ -12,7 +13,7 @@ from msgspec.structs import replace
 from gridpatrol.demo.hours import Gap
 from gridpatrol.demo.incident_script import IncidentScript
 from gridpatrol.demo.locality import Locality
-from workflows.case import Owner
+from workflows.case import TOTAL, Owner
 
 ORIGIN = "/demo"
 """What the sources of all demo events begin with. Incidents that others reported are left to them."""
@@ -81,7 +82,13 @@ def advance(script: IncidentScript, answer: dict[str, Any]) -> None:
 
 
 def _at_work(script: IncidentScript, answer: dict[str, Any]) -> None:
-    """Dispatched, on site, rectified, handled; a few are put aside."""
+    """Dispatched, on site, rectified, handled; a few ask for more time, and somebody decides; a few are put aside."""
+    if asked := answer.get("proposals"):
+        about = {"clock": asked[0]["clock"]} if asked[0]["clock"] else {}
+        return script.decide(asked[0]["what"], script.chance(0.7), **about)
+    if script.department and (due := open_deadline(answer)) and script.chance(0.1):
+        later, reason = due + timedelta(days=script.rng.randint(1, 5)), script.rng.choice(("weather", "engineering"))
+        return script.ask("extension", clock=TOTAL, due=later.isoformat(), reason=reason)
     ordered = any(clock["name"] == "rectify" and not clock["paused"] for clock in answer.get("clocks") or ())
     if ordered and script.chance(0.6):
         script.rectified()
@@ -95,6 +102,13 @@ def _at_work(script: IncidentScript, answer: dict[str, Any]) -> None:
         script.suspend("engineering", script.rng.uniform(5, 60))
     else:
         script.handled()
+
+
+def open_deadline(answer: dict[str, Any]) -> datetime | None:
+    """The deadline of the whole case, where it has one that has not passed."""
+    clocks = [clock for clock in answer.get("clocks") or () if clock["name"] == TOTAL]
+    found = next((clock for clock in clocks if clock["due_at"] and not clock["overdue"]), None)
+    return datetime.fromisoformat(found["due_at"]) if found else None
 
 
 def beside(script: IncidentScript, answer: dict[str, Any]) -> None:

@@ -11,6 +11,8 @@ does what everybody may (`POST /v1/events`): what the demo shows has come in at 
 4. It leaves alone what others have reported.
 5. Posts record most of the patrols and rounds that they owe, under subjects that they derive; some come late, some are
    excused or forgotten.
+6. Photos of live events are pictures that are drawn, and sent where the server keeps files.
+7. With --phone one grid member has a phone with a token of its own (`gridpatrol.demo.phone`).
 """
 
 import argparse
@@ -34,6 +36,8 @@ from gridpatrol.demo.events import CloudEventWriter, mint
 from gridpatrol.demo.incident_script import MAIN_LINE, OPEN, IncidentScript, Later, PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.next_step import ORIGIN, advance, beside, revive
+from gridpatrol.demo.phone import Phone
+from gridpatrol.demo.photos import Photos
 from gridpatrol.demo.rounds import DAY, PlannedRecord, live_plan
 from gridpatrol.demo.scenarios import FINDERS, draw, fit_for, main_line
 
@@ -77,6 +81,8 @@ class Traffic:
         self.rounds: dict[str, PlannedRecord] = {}  # what will be said of duties, by the id of the event
         self.recorded: set[str] = set()  # ids of those that have been said
         self.looked_at_duties = -ROUNDS_EVERY_S
+        self.photos = Photos(self.server, self.rng, time.monotonic)
+        self.left_to_phone: set[str] = set()
 
     # ---- the day -------------------------------------------------------------------------------------------
 
@@ -163,7 +169,9 @@ class Traffic:
         """Say what was planned."""
         planned = self.rounds.pop(id_)
         self.recorded.add(id_)
-        self._publish([self.writer.event(planned.planned, planned.subject, id_, planned.at)], 1)
+        event = self.writer.event(planned.planned, planned.subject, id_, planned.at)
+        self.photos.take(event)
+        self._publish([event], 1)
 
     # ---- the mix -------------------------------------------------------------------------------------------
 
@@ -217,7 +225,7 @@ class Traffic:
         def may_go(line: dict[str, Any]) -> bool:
             needed = (line["state"] in MAIN_LINE and states[line["state"]] < 2) or (line["overdue"] and late < 3)
             asleep = not crowded and not zlib.crc32(line["id"].encode()) % SLEEPERS
-            return not needed and not asleep and line["id"] not in self.left
+            return not needed and not asleep and line["id"] not in self.left | self.left_to_phone
 
         free = [line for line in self.open.values() if may_go(line)]
         if not free:
@@ -250,7 +258,9 @@ class Traffic:
 
     def _event(self, planned: PlannedEvent, subject: str, at: int) -> dict[str, Any]:
         self.count += 1
-        return self.writer.event(planned, subject, f"live-{self._ms():x}-{self.count:.0f}", at)
+        event = self.writer.event(planned, subject, f"live-{self._ms():x}-{self.count:.0f}", at)
+        self.photos.take(event)
+        return event
 
     def _publish(self, events: list[dict[str, Any]], wait_s: int) -> bool:
         """Whether all of these were taken; what was not is logged with its reason."""
@@ -274,20 +284,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--pack", required=True, type=Path, help="the folder of the pack that is active there")
     parser.add_argument("--seed", type=int, default=1, help="another seed, another city life")
     parser.add_argument("--rate", type=float, default=1.0, help="events per second")
+    parser.add_argument("--phone", type=Path, metavar="FILE", help="the token of a grid member that has a phone")
     given = parser.parse_args(argv)
     logging.basicConfig(level=logging.WARNING, format="demo traffic: %(message)s")
     try:
         token = os.environ.get("GRIDPATROL_TOKEN", "").strip()
         traffic = Traffic(given.url, given.pack, given.seed, now=time.time, rate=given.rate, token=token)
-        run_until_signal(traffic)
+        run_until_signal(traffic, phone_of(given.phone, traffic, given.seed) if given.phone else None)
     except (ServerAway, PackError, ValueError, OSError) as error:
         print(f"demo traffic: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def run_until_signal(traffic: Traffic) -> None:
-    """Run on a thread of its own: a signal's handler must not take a lock that the interrupted code holds."""
+def phone_of(file: Path, traffic: Traffic, seed: int) -> Phone:
+    """A phone with the token of a file, whose cases the traffic leaves to it."""
+    server = Server(traffic.server.url, timeout_s=10, token=file.read_text(encoding="utf-8").strip())
+    phone = Phone(server, traffic.locality, Random(f"{seed}:phone"), traffic.now, time.monotonic)
+    traffic.left_to_phone = phone.busy_with
+    return phone
+
+
+def run_until_signal(traffic: Traffic, phone: Phone | None = None) -> None:
+    """Run on threads of their own: a signal's handler must not take a lock that the interrupted code holds."""
     asked: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: asked.append(number))
@@ -301,6 +320,8 @@ def run_until_signal(traffic: Traffic) -> None:
 
     worker = threading.Thread(target=work)
     worker.start()
+    if phone is not None:  # it waits for nobody, and nobody for it
+        threading.Thread(target=phone.run, args=(stop,), daemon=True).start()
     while worker.is_alive():
         worker.join(0.1)
         if asked:

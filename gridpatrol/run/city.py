@@ -29,7 +29,7 @@ from engine.settings import Settings
 from engine.store import exports
 from engine.store.database import Database, open_database
 from engine.store.meta import read_meta, write_meta
-from engine.views import performance
+from engine.views import figure_question, performance
 from engine.views.names import Names
 from gridpatrol.importers import boston311
 from gridpatrol.render.progress import progress
@@ -208,7 +208,7 @@ def _districts(engine: Engine) -> list[District]:
     """The districts' figures, from the fold, the largest share on time first."""
     policy = engine.active()
     assert policy is not None
-    names, selection = Names(policy), performance.select(policy, grid=policy.root, by="grid")
+    names, selection = Names(policy), figure_question.select(policy, grid=policy.root, by="grid")
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
         open_ = {row.key: row.open for row in performance.open_cases(connection, names, selection)}

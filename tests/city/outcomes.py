@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from engine.replay import Replayed
 from engine.runtime import Engine
-from engine.views import performance
+from engine.views import figure_question, performance
 from engine.views.figure_rows import FigureRow
 from engine.views.names import Names
 from engine.views.past import standing_at
@@ -141,7 +141,7 @@ def figures_by(engine: Engine, by: str, upto: int | None = None) -> dict[str, Fi
     policy = engine.active()
     assert policy is not None
     level = 2 if by == "grid" else None
-    names, selection = Names(policy), performance.select(policy, level=level, by=by, upto=upto)  # type: ignore[arg-type]
+    names, selection = Names(policy), figure_question.select(policy, level=level, by=by, upto=upto)  # type: ignore[arg-type]
     with engine.database.read() as connection:
         rows = performance.figure_rows(connection, names, selection)
         cells = None if upto is None else standing_at(connection, selection.definition, upto)

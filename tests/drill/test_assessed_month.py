@@ -22,7 +22,8 @@ from engine.policies import Policies
 from engine.store.database import open_database
 from engine.views.assessment import AssessmentPage, AssessmentQuestion, SubjectLine, assessment_page
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import performance_page
 from gridpatrol.demo.month import write_month
 from tests.support.builders import at, changed, shipped
 from tests.support.recorded import gridpatrol

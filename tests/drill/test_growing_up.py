@@ -38,7 +38,7 @@ from engine.settings import Settings
 from engine.store import inbox_table, outbox, slices
 from engine.store.database import open_database
 from engine.store.rows import InboxRow, LetterRow
-from engine.views.performance import GROUPINGS
+from engine.views.figure_question import GROUPINGS
 from gridpatrol.demo.month import write_month
 from gridpatrol.render.readme import DOCS
 from lab.installation import Installation, installation

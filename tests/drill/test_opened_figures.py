@@ -23,7 +23,7 @@ from engine.clock import now_ms
 from engine.packs import folder_of
 from engine.policies import Policies
 from engine.store.database import open_database
-from engine.views.performance import PerformanceQuestion
+from engine.views.figure_question import PerformanceQuestion
 from gridpatrol.demo.month import write_month
 from lab.parts.postgres import fresh_database
 from tests.city.outcomes import Run

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from engine import failpoints
 from engine.cluster import publisher, relay
 from engine.errors import BrokerAway
 from lab.installation import Role
@@ -20,19 +18,6 @@ from tests.drill.test_worker_outages import environment
 from tests.integration.test_relay import ids, marks
 from tests.integration.test_worker import check_once, report
 from tests.simulation.cluster import Cluster, cluster_on
-
-
-@pytest.fixture
-def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
-        made.install()
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    failpoints.arm("")
 
 
 @pytest.mark.parametrize("name", ["relay.before_send", "relay.before_mark"])

@@ -17,8 +17,9 @@ from msgspec import structs
 
 from engine.packs import folder_of
 from engine.store.database import open_database
+from engine.views.figure_question import select
 from engine.views.names import Names
-from engine.views.performance import figure_rows, select
+from engine.views.performance import figure_rows
 from gridpatrol.demo.month import write_month
 from schemas import facts
 from tests.support import recorded

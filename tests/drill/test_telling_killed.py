@@ -12,7 +12,6 @@ from kafka import TopicPartition
 from consumers.alerts import fold
 from engine.cluster import clients
 from engine.cluster.publisher import Publisher
-from engine.failpoints import arm
 from engine.settings import Settings
 from engine.store.database import Database
 from lab.runs import engine_on, replayed, storm
@@ -37,12 +36,6 @@ def database(database_url: str) -> Iterator[Database]:
         replayed(engine, storm(5, 40))
         fold.epoch(engine.database)
         yield engine.database
-
-
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    arm("")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -47,20 +46,6 @@ from tests.simulation.line import Line
 from tests.support.builders import OPERATOR, shipped, subject
 from tests.support.walks import forget
 from workflows import homes
-
-
-@pytest.fixture
-def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
-    """Two partitions, small slices, a pack."""
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
-        made.install()
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    failpoints.arm("")
 
 
 def test_who_fell_far_behind_does_not_keep_the_other_partitions_waiting(

@@ -32,7 +32,7 @@ from engine.store import exports
 from engine.store.clocks import note_replayed
 from engine.store.rows import InboxRow
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
-from engine.views.performance import PerformanceQuestion
+from engine.views.figure_question import PerformanceQuestion
 from gridpatrol.run import closed_years
 from gridpatrol.run.closed_years import Moved
 from gridpatrol.run.following import follow

@@ -19,7 +19,8 @@ from engine.store.database import Database, open_database
 from engine.store.figures import Selection
 from engine.views.assessment import AssessmentPage, AssessmentQuestion, SubjectLine, assessment_page, bounds
 from engine.views.figure_cases import FigureCasesQuestion
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable
 from engine.views.spreadsheet import page_lines

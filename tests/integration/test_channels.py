@@ -60,12 +60,6 @@ def database(one_database: Database) -> Iterator[Database]:
             connection.exec_driver_sql(f"DELETE FROM {table}")
 
 
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    arm("")
-
-
 def receiver(database: Database, folder: Path, route: str = "", channel: str = "") -> Receiver:
     """A channel that has looked at the empty feed, at nine in the morning."""
     found = Receiver(database, one_channel(folder, route, channel), at=MORNING)

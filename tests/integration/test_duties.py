@@ -26,7 +26,8 @@ from engine.replay import replay_events
 from engine.runtime import Engine
 from engine.store.database import Database
 from engine.views.duties import DutyQuestion, duty_page
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from gridpatrol.demo.traffic import Traffic
 from gridpatrol.render.duties import print_duties

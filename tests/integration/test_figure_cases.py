@@ -14,7 +14,8 @@ import pytest
 from engine.policies import Policies
 from engine.store.database import open_database
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.figure_question import PerformanceQuestion
+from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from lab.parts.postgres import fresh_database
 from tests.integration.test_reconcile import fill, random_lives, told_lives

@@ -6,7 +6,6 @@ In: a storm and a month, through a topic of a real broker into PostgreSQL. Out: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -97,13 +96,6 @@ def test_a_home_has_the_partition_that_kafka_itself_would_choose(cluster: Cluste
 
 
 # ---- a log that was lost ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
-        made.install()
-        yield made
 
 
 def adopted(cluster: Cluster, lose: bool) -> list[str]:

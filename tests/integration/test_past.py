@@ -18,7 +18,7 @@ from consumers.performance.consume import consume
 from engine.policies import Policies
 from engine.store import archives, known_then, sql
 from engine.store.database import Database, open_database
-from engine.views import past, performance
+from engine.views import figure_question, past, performance
 from engine.views.incident_detail import incident_detail
 from engine.views.incident_list import IncidentLine, IncidentQuestion, incident_page
 from engine.views.names import Names
@@ -202,7 +202,7 @@ def test_what_was_late_at_an_instant_is_late_before_any_tick_has_told_it(db: Dat
     for then, late in ((due, 0), (due + 1, 1)):
         assert len(listed(db, at=written(then), overdue=True, clock="total")) == late
         with db.read() as connection:
-            selection = performance.select(IN_THE_FIELD, definition="service_request")
+            selection = figure_question.select(IN_THE_FIELD, definition="service_request")
             rows = performance.open_cases(
                 connection, Names(IN_THE_FIELD), selection, standing_at(connection, "service_request", then)
             )
@@ -280,7 +280,7 @@ DAYS = ("2026-04-12", "2026-05-12", "2026-06-09")
 
 def page(database: Database, now: int, **asked: str) -> performance.PerformancePage:
     """Figures of service requests, in one row."""
-    question = performance.PerformanceQuestion(definition="service_request", **asked)
+    question = figure_question.PerformanceQuestion(definition="service_request", **asked)
     with database.read() as connection:
         return performance.performance_page(connection, PACK, question, now)
 

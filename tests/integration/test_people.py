@@ -27,6 +27,7 @@ from engine.store.people import PersonRow
 from gridpatrol.cli import main
 from tests.integration.test_audit import acts
 from tests.integration.test_door import problem, report
+from tests.integration.test_door_principals import records
 from tests.support.builders import DAY, HOUR, MEMBER, OPERATOR, STREET, changed, event, subject, weiyang
 from tests.support.recorded import gridpatrol
 from tests.support.serving import Served, prepared, served, tell, wait_until
@@ -296,3 +297,32 @@ def test_publishing_asks_the_database_for_no_token(sqlite_url: str, file: Path) 
             answer: httpx.Response = door.post({"specversion": "1.0"}, **bearer(new_token()))
             assert answer.status_code == 401
             held.rollback()
+
+
+def test_a_door_that_asks_for_no_token_knows_by_one_who_speaks(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_at_once(monkeypatch)
+    then = now_ms() - HOUR
+    ours, theirs = subject("WY01", 1), subject("WY02", 2)
+    with prepared(database_url) as engine:
+        assert tell(engine, report(ours, then), then) == "done"
+        assert tell(engine, report(theirs, then, "WY02-01"), then) == "done"
+        token = tokens.add(engine, PersonWanted(STREET), OPERATOR).token
+        with served(engine) as door:
+            assert len(door.get("/v1/incidents")["incidents"]) == 2
+            mine = door.client.get("/v1/incidents", headers=bearer(token)).json()["incidents"]
+            assert [line["id"] for line in mine] == [ours]
+            me = door.client.get("/v1/me", headers=bearer(token)).json()
+            assert (me["principal"], me["asks_token"], me["rights"]) == (f"post:{STREET}", False, ["actors", "reads"])
+            assert door.get("/v1/me")["principal"] == "local"
+            accept = event("incident.accepted", STREET, now_ms(), case=ours, id="a")
+            assert problem(door.post(accept | {"actor": "WY02-CHIEF"}, **bearer(token)), 403)["field"] == "actor"
+            assert door.post(accept, Prefer="wait=20", **bearer(token)).json()["outcome"] == "done"
+            assert status(door, token, "/v1/operator/people") == 403
+            refused = door.client.get("/v1/incidents", headers=bearer(new_token()))
+            assert problem(refused, 401)["remedy"] == "leave the token out: this door asks for none"
+            assert door.post(accept, **bearer(new_token())).status_code == 401
+            tokens.withdraw(engine, STREET, OPERATOR)
+            wait_until(lambda: status(door, token) == 401)
+            assert f"post:{STREET}" in {principal for principal, _ in records(door)}

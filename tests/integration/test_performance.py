@@ -22,8 +22,8 @@ from engine.policies import Policies
 from engine.store.database import Database, open_database
 from engine.store.figures import segment
 from engine.store.steps import FactsGap
-from engine.views import performance
-from engine.views.figure_rows import FigureRow
+from engine.views import figure_question, performance
+from engine.views.figure_rows import CHARGED, FigureRow
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
 from lab import runs
@@ -67,13 +67,13 @@ def figure_rows(database, policy, published=False, **asked) -> list[FigureRow]:
     """The rows that a reading gives; `period` and `day` stand for a first and a last day."""
     if "period" in asked:
         asked["since"], asked["until"] = period_bounds(asked.pop("day"), asked.pop("period"))
-    selection = performance.select(policy, **{"definition": "service_request", **asked})
+    selection = figure_question.select(policy, **{"definition": "service_request", **asked})
     with database.read() as connection:
         return performance.figure_rows(connection, Names(policy), selection, published=published)
 
 
 def open_cases(database, policy, **asked) -> list[performance.OpenCases]:
-    selection = performance.select(policy, **{"definition": "service_request", **asked})
+    selection = figure_question.select(policy, **{"definition": "service_request", **asked})
     with database.read() as connection:
         return performance.open_cases(connection, Names(policy), selection)
 
@@ -230,7 +230,7 @@ def test_rows_by_a_dimension_add_up_to_the_whole(db, by, level, keys):
     for row in rows:
         total.update(row.counts)
     # No post holds a clock of a service request, so none is charged with one.
-    told = {m: n for m, n in whole.counts.items() if by != "post" or m.partition(":")[0] not in performance.CHARGED}
+    told = {m: n for m, n in whole.counts.items() if by != "post" or m.partition(":")[0] not in CHARGED}
     assert total == told and (by != "post" or told != whole.counts)
     assert [row.key for row in rows] == sorted(row.key for row in rows)
 
@@ -253,7 +253,7 @@ def test_what_a_post_let_lapse_is_told_by_post_where_posts_hold_the_work(db, mon
     monkeypatch.setitem(DEFINITIONS, "service_request", by_posts)
     rows = {row.key: row.counts for row in figure_rows(db, weiyang(), by="post")}
     assert {m: n for m, n in rows[post].items() if ":" in m} == {
-        m: n for m, n in whole.counts.items() if m.partition(":")[0] in performance.CHARGED
+        m: n for m, n in whole.counts.items() if m.partition(":")[0] in CHARGED
     }
     assert rows[post]["breach:total"] == whole.counts["breach:total"] > 0
 
@@ -354,7 +354,7 @@ def test_what_was_published_of_a_unit_is_not_restated_by_what_stops_later(db):
 )
 def test_a_clock_whose_orders_name_no_unit_is_refused_by_unit(asked, field):
     with pytest.raises(BadQuestion) as refused:
-        performance.select(weiyang(), by="unit", **asked)
+        figure_question.select(weiyang(), by="unit", **asked)
     assert refused.value.field == field
 
 
@@ -378,13 +378,13 @@ def nearest(ordered: list[int], share: int) -> int:
 @pytest.mark.parametrize(("asked", "field"), [({"by": "post"}, "by"), ({"post": "WY-CHIEF"}, "post")])
 def test_a_clock_by_post_is_refused_where_no_post_holds_it(asked, field):
     with pytest.raises(BadQuestion) as refused:
-        performance.select(weiyang(), definition="incident", clock="handle", **asked)
+        figure_question.select(weiyang(), definition="incident", clock="handle", **asked)
     assert refused.value.field == field
 
 
 def test_a_clock_that_a_kind_of_case_does_not_have_is_refused_with_those_that_it_has():
     with pytest.raises(BadQuestion) as refused:
-        performance.select(weiyang(), definition="service_request", clock="verify")
+        figure_question.select(weiyang(), definition="service_request", clock="verify")
     assert refused.value.field == "clock" and "accept" in str(refused.value)
 
 
@@ -471,7 +471,7 @@ def test_open_cases_are_counted_by_who_must_act_too(db):
     assert handled.say("incident.dispatched", "WY-CHIEF", lead="WY-URBAN")
     reported.until(at("03-20 00:00"))
     write(db, numbered([*handled.steps, *reported.steps], 1), [handled.case, reported.case])
-    incidents = partial(performance.select, weiyang(), definition="incident")
+    incidents = partial(figure_question.select, weiyang(), definition="incident")
     with db.read() as connection:
         held = partial(performance.held_cases, connection, Names(weiyang()))
         units = {row.key: (row.open, row.overdue) for row in held(incidents(by="grid", grid="WY"))}
@@ -599,9 +599,9 @@ def pages(database: Database, now: int) -> dict[str, performance.PerformancePage
     with database.read() as connection:
         return {
             by: performance.performance_page(
-                connection, Policies(), performance.PerformanceQuestion(by=by, period="all"), now
+                connection, Policies(), figure_question.PerformanceQuestion(by=by, period="all"), now
             )
-            for by in performance.GROUPINGS
+            for by in figure_question.GROUPINGS
         }
 
 

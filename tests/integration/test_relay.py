@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -23,20 +22,7 @@ from engine.store.positions import read_positions
 from lab import runs
 from schemas import facts
 from tests.integration.test_worker import check_once, gauges, report
-from tests.simulation.cluster import Cluster, cluster_on
-
-
-@pytest.fixture
-def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
-        made.install()
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    failpoints.arm("")
+from tests.simulation.cluster import Cluster
 
 
 def marks(cluster: Cluster) -> dict[int, int]:

@@ -19,9 +19,10 @@ from engine.policies import Policies
 from engine.store import archives
 from engine.views.deadlines import ledgers
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
+from engine.views.figure_question import PerformanceQuestion
 from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import IncidentQuestion, incident_page
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.performance import performance_page
 from gridpatrol.run.following import follow
 from schemas.instants import written
 from tests.integration.test_archiving import APRIL, LATER, answers, archive, check_whole, consumed

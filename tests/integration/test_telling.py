@@ -106,12 +106,6 @@ def database(database_url: str) -> Iterator[Database]:
         yield engine.database
 
 
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    arm("")
-
-
 def exhaust(telling_: AlertPublisher) -> None:
     """Turn until there is nothing to do."""
     for _ in range(10_000):

@@ -46,20 +46,6 @@ HOUR = 3_600_000
 HOMES = tuple(f"WY{number:02}" for number in range(1, 13))
 
 
-@pytest.fixture
-def cluster(postgres_url: str, kafka_server: str, kafka_prefix: str) -> Iterator[Cluster]:
-    """Two partitions, small slices, a pack."""
-    with cluster_on(postgres_url, kafka_server, kafka_prefix, 2, slice_records=5) as made:
-        made.install()
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def nothing_armed() -> Iterator[None]:
-    yield
-    failpoints.arm("")
-
-
 def report(cluster: Cluster, first: int, count: int, due: int | None = None) -> Line:
     """Reports of now, spread over the homes."""
     line, now = Line(cluster.gateway), now_ms()

@@ -16,8 +16,9 @@ from engine.store import figure_cases, recount
 from engine.store.database import Connection
 from engine.store.sql import execute
 from engine.views.figure_cases import DURATIONS, MOST, FigureCasesPage, FigureCasesQuestion, figure_cases_page
+from engine.views.figure_question import PerformanceQuestion
 from engine.views.figure_rows import FigureRow
-from engine.views.performance import HeldCases, OpenCases, PerformanceQuestion, performance_page
+from engine.views.performance import HeldCases, OpenCases, performance_page
 from workflows.figures import SHARES
 
 

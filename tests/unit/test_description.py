@@ -16,6 +16,7 @@ from engine.http import description
 from engine.http.app import BEHIND_GUARDS, ROUTES, UNGUARDED
 from engine.http.description import PROBLEMS, describe, references
 from engine.http.events import BATCH, SINGLE
+from engine.http.openapi import PAGE
 from engine.http.problems import UNANSWERABLE
 from engine.views.alerts import FeedLine
 from schemas import examples
@@ -149,3 +150,12 @@ def test_every_status_that_the_door_answers_with_is_described() -> None:
 def test_each_status_that_an_operation_names_is_explained_once() -> None:
     named = {int(status) for _, operation in operations() for status in operation["responses"] if status >= "4"}
     assert named == set(PROBLEMS)
+
+
+def test_the_first_page_names_every_route() -> None:
+    """Those of operators as one, and a file under the name of what identifies it."""
+    lines = [line.split()[1:] for line in PAGE.splitlines() if re.match(r"  (GET|PUT|POST) ", line)]
+    named = {word.replace("/ID", "/{id:str}").replace("SHA256", "{sha256:str}") for line in lines for word in line}
+    paths = {path for handler in ROUTES for path in handler.paths} - {"/", "/v1/ledger.xlsx"}
+    assert {path for path in paths if not path.startswith("/v1/operator/")} - named == set()
+    assert "/v1/operator/..." in named

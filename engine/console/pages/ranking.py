@@ -12,8 +12,9 @@ from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.principals import Principal
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
+from engine.views.figure_question import PerformanceQuestion
 from engine.views.figure_rows import FigureRow
-from engine.views.performance import PerformanceQuestion, performance_page
+from engine.views.performance import performance_page
 from workflows.definitions import DEFINITIONS
 from workflows.figures import CLOSED, PERIODS, REPORTED, SHARES
 
