@@ -658,6 +658,28 @@ Index(
 )
 Index("channel_messages_composed", channel_messages.c.composed_at, channel_messages.c.channel, channel_messages.c.id)
 
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _key("id"),  # also the name of its channel, in `positions`, `channel_lines` and `channel_messages`
+    _text("principal"),
+    _text("name"),  # as its principal calls it
+    _text("kind"),  # webhook or stream
+    _text("url"),  # empty once it has ended; so are the secrets
+    _text("secret"),
+    _text("old_secret"),  # signs along until an instant
+    _big("old_until"),
+    _text("asks"),  # JSON: which lines for which posts
+    Column("wait_s", Integer, nullable=False, server_default="0"),  # how long a line waits for others
+    _big("made_at"),
+    _big("ended_at"),  # 0: it stands
+    _text("why"),  # it ended
+    _big("change"),  # number of the change that wrote it
+    sqlite_with_rowid=False,
+)
+Index("subscriptions_change", subscriptions.c.change)
+Index("subscriptions_of", subscriptions.c.principal, subscriptions.c.name)
+
 alerts_seen = Table(
     "alerts_seen",
     metadata,
