@@ -133,6 +133,9 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"抄送 copy to {', '.join(to)}" if to else ""
         case facts.Escalated():
             return f"上报上级 escalated L{fact.was_level} → L{fact.level}: {both(WORDS, fact.reason)}"
+        case facts.GivenAgainstTable():
+            other, usual = names.department(fact.department).name, names.department(fact.named).name
+            return f"不按责任部门 {other}, where {usual} is named: {both(WORDS, fact.reason)}"
         case facts.Returned():
             return f"退回 returned: {both(WORDS, fact.reason)}"
         case facts.Suspended():
