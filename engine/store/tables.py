@@ -360,7 +360,7 @@ dead_letters = Table(
     Column("published", Boolean, nullable=False, server_default=false()),  # it is on its topic
     _big("size"),  # bytes that are sealed of it; 0: none, or not any more
     _big("kept_at"),  # when it was kept last, by the wall clock
-    _big("decided"),  # of a conflict, as in `seen`; 0: that table has the outcome, or it never came to the log
+    _big("decided"),  # of a conflict, as in `seen`; of what an intake refused, its number among these; 0: of any other
 )
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
 Index(
