@@ -19,8 +19,7 @@ import pytest
 
 from consumers.channels.signatures import standard_webhook
 from engine.clock import now_ms
-from engine.operations import subscriptions
-from engine.operations.subscriptions import SubscriptionWanted
+from engine.operations.subscriptions import SubscriptionWanted, make
 from engine.principals import LOCAL, digest_of, new_token
 from engine.store import channels
 from engine.store.database import Database, open_database
@@ -107,7 +106,7 @@ def test_killed_around_sending_it_sends_the_same_message_at_most_once_more(
 def subscribed(database: Database, url: str) -> SubscriptionRow:
     """A subscription of who asks for no token, with a webhook that leads to the receiver."""
     wanted = SubscriptionWanted(name="mine", url=url, wait_s=0)
-    return subscriptions.make(database, LOCAL, wanted, Selection(), now_ms())
+    return make(database, LOCAL, wanted, Selection(), now_ms())
 
 
 @pytest.mark.parametrize("point", ["channel.before_send", "channel.after_send"])
