@@ -14,6 +14,11 @@ def is_person(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
+def post_of(person: str) -> str:
+    """The post for which a person speaks, by the name of its principal."""
+    return person.removeprefix(PREFIX)
+
+
 class Subscribers:
     """Principals by their names, while they have a token. For one thread, and those that it asks to look."""
 

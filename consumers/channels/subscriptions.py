@@ -22,16 +22,17 @@ from consumers.channels.outcome import Outcome
 from consumers.channels.routing import MayTell, matches
 from consumers.channels.sender import LOOK_S, PAGE, ChannelSender, Send
 from consumers.channels.settings import Channel, ChannelFile, Route, Secret, digest_minutes
+from engine.clock import now_ms
 from engine.errors import GridpatrolError, StaleWriter
 from engine.loop import Loop
 from engine.metrics.counters import Counters
 from engine.policies import Policies
-from engine.store import channels, subscriptions
+from engine.store import channels, people, subscriptions
 from engine.store.alerts import DeliveryRow, last_number, read_feed
 from engine.store.channels import ChannelMessage
 from engine.store.database import Connection, Database, DriverError, refuses
 from engine.store.subscriptions import SubscriptionRow
-from engine.subscribers import Subscribers, is_person
+from engine.subscribers import Subscribers, is_person, post_of
 from engine.views.readers import readable_by
 from engine.views.subscriptions import decode_selection
 from schemas.messages import Line, decode_line
@@ -164,11 +165,10 @@ class SubscriptionSenders(Loop):
     def _look_at_principals(self) -> None:
         """Hold the subscriptions of principals that are not known, and end those of people whose token has ended."""
         unknown = {row.principal for row in self.rows.values() if self.who.named(row.principal) is None}
-        for name in sorted(unknown - self._held):
+        for name in sorted(unknown):
             if is_person(name):
-                with self.database.begin() as connection:
-                    subscriptions.end_of(connection, name, self._now(), "its principal's token has ended")
-            else:
+                self._end_without_token(name)
+            elif name not in self._held:
                 log.warning("subscriptions.held", extra={"principal": name})
         if back := self._held - unknown:
             self._head = -1
@@ -178,6 +178,12 @@ class SubscriptionSenders(Loop):
                 row.old_secret, row.old_until = "", 0
                 self.senders[row.id] = self._sender(row)
         self._held = unknown
+
+    def _end_without_token(self, person: str) -> None:
+        """End the subscriptions of a person who has no token. One that was given a moment ago may not be known yet."""
+        with self.database.begin() as connection:
+            if not people.of_post(connection, post_of(person), now_ms()):
+                subscriptions.end_of(connection, person, self._now(), "its principal's token has ended")
 
     def _is_held(self, id_: str) -> bool:
         return self.rows[id_].principal in self._held

@@ -337,7 +337,10 @@ def test_a_person_s_subscriptions_end_with_its_token(others: Others) -> None:
     person = Principal(f"post:{CHIEF}", frozenset((CHIEF,)))
     row = others.subscribe("chief", by=person)
     feed(others.engine.database, MORNING, alert(1, case=1))
-    assert [id_ for id_, _ in others.until()] == [row.id]
+    others.senders.who.people._looked_s = float("inf")  # it has not looked since: the token is known elsewhere alone
+    assert others.until() == [] and [each.ended_at for each in others.rows()] == [0]
+    others.senders.who.people._looked_s = float("-inf")
+    assert [id_ for id_, _ in others.until(MORNING + SECOND)] == [row.id]
     tokens.withdraw(others.engine, CHIEF, operator)
     [ended] = others.rows()
     assert (ended.why, ended.url) == ("its principal's token was withdrawn", "")
