@@ -206,6 +206,11 @@ class Principals:
         self._refresh()
         return self._names.get(name)
 
+    def with_token(self, name: str) -> Principal | None:
+        """The principal of a name, if it has a token."""
+        found = self.named(name)
+        return found if found is not None and found.name in {each.name for each in self._tokens.values()} else None
+
     def digests(self) -> dict[str, str]:
         """A digest of what the file says of each principal, tokens included; another one after a change."""
         self._refresh()

@@ -42,9 +42,10 @@ class Quota(Struct, frozen=True, kw_only=True):
     parked: Limit = 1000  # early events that wait in one home at once
     file_bytes_per_day: Bytes = 20_000_000_000  # bytes of photos and other files, that many at once after a silence
     uploads: Limit = 1000  # files of which some has come, and not all
+    subscriptions: Limit = 20  # subscriptions to alerts that stand at once
 
 
-UNLIMITED = Quota(events_per_s=0, batches=0, streams=0, parked=0, file_bytes_per_day=0, uploads=0)
+UNLIMITED = Quota(events_per_s=0, batches=0, streams=0, parked=0, file_bytes_per_day=0, uploads=0, subscriptions=0)
 """That of a door that asks for no token: everybody there is the same principal. Refused events are kept in bounds."""
 
 

@@ -62,6 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tls_ca: str = ""  # PEM file of its issuer, for commands that ask the door; empty: the machine's own authorities
     principals: str = ""  # TOML file of who may speak; empty: loopback, and one principal that may speak for all
     channels: str = ""  # TOML file of the channels that tell alerts; empty: the feed alone tells them
+    webhook_private: bool = False  # webhooks of subscriptions may lead to this machine, private networks and by http
     token_days: int = 180  # days for which a person's token is good, unless its operator says otherwise
     token_grace_hours: int = 24  # for which the old token of a person goes on beside a new one; 0: it ends at once
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database

@@ -146,6 +146,17 @@ class Escalated(Fact, frozen=True, tag="incident.escalated"):
     level: int
 
 
+class GivenAgainstTable(Fact, frozen=True, tag="incident.given_against_table"):
+    """Given to another department than the pack names for the category, why, and who gave it: `charged` is the giver's
+    grid, department and post."""
+
+    named: str
+    department: str
+    reason: str
+    by: str
+    charged: Unit
+
+
 class Returned(Fact, frozen=True, tag="incident.returned"):
     """Sent back to who sent it."""
 
@@ -552,6 +563,7 @@ SHARED: tuple[type[Fact], ...] = (
     Copied,
     Dissuaded,
     Escalated,
+    GivenAgainstTable,
     Returned,
     Arrived,
     Ordered,

@@ -61,10 +61,15 @@ def dispatch(d: Decision, data: incident.Dispatched, speaker: Speaker) -> Refusa
         refused = check_department(d, code, field)
         if refused:
             return refused
+    given = given_against_table(d, data.lead, data.reason, "data.lead", speaker)
+    if isinstance(given, Refusal):
+        return given
     owner = d.case.owner
     if owner.level == d.register.leaf_level:
         owner = routing.upward(d.case, d.rules, d.register)
     d.tell(facts.Assigned(grid=owner.grid, level=owner.level, department=data.lead, why="dispatched"))
+    if given is not None:
+        d.tell(given)
     d.tell(facts.Assisting(units=tuple(dict.fromkeys((*data.assisting, d.case.path[-1])))))
     return None
 
@@ -187,10 +192,15 @@ def reassign(d: Decision, data: incident.Reassigned, speaker: Speaker) -> Refusa
     """Assign another owner by order (M55)."""
     if (data.to_grid is None) == (data.to_department is None):
         return Refusal(Reason.INVALID, "data", "name either to_grid or to_department")
+    told: facts.GivenAgainstTable | None = None
     if data.to_department is not None:
         refused = check_department(d, data.to_department, "data.to_department")
         if refused:
             return refused
+        given = given_against_table(d, data.to_department, data.reason, "data.to_department", speaker)
+        if isinstance(given, Refusal):
+            return given
+        told = given
         grid = d.register.departments[data.to_department].grid
     else:
         grid = data.to_grid or ""
@@ -198,6 +208,8 @@ def reassign(d: Decision, data: incident.Reassigned, speaker: Speaker) -> Refusa
             return unknown_code("data.to_grid", "grid")
     grid = d.register.standing(grid, d.arrival)
     assign(d, Owner(grid, d.register.grids[grid].level, data.to_department or ""), "reassigned")
+    if told is not None:
+        d.tell(told)
     return None
 
 
@@ -357,6 +369,26 @@ def check_department(d: Decision, department: str | None, field: str) -> Refusal
     if d.register.standing(known.grid, d.arrival) not in d.case.path:
         return Refusal(Reason.INVALID, field, f"department {department} serves {known.grid}, not {d.case.path[-1]}")
     return None
+
+
+def given_against_table(
+    d: Decision, department: str, reason: str | None, field: str, speaker: Speaker
+) -> facts.GivenAgainstTable | Refusal | None:
+    """What is told of a case that goes to another department than the pack names for its category (M55); a refusal
+    where the role may not give it so, or says no reason. None: it goes as the table says, or the pack asks for none."""
+    roles = d.rules.options.against_table
+    named = routing.leading(d.case, d.rules, d.register, d.arrival) if roles else ""
+    if not named or department == named:
+        return None
+    if speaker.role not in roles:
+        may = f"against the table only these roles give a case to a department: {', '.join(roles)}"
+        return Refusal(Reason.FORBIDDEN, field, f"the pack names {named} for this category; {may}")
+    if reason is None:
+        return Refusal(
+            Reason.INVALID, "data.reason", f"the pack names {named} for this category: say why it is another"
+        )
+    giver = holding.unit_of(holding.Holder(speaker.grid, speaker.level, speaker.department, d.by), d.case, d.register)
+    return facts.GivenAgainstTable(named=named, department=department, reason=reason, by=d.by, charged=giver)
 
 
 def assign(d: Decision, owner: Owner, why: str, sender: str = "") -> None:

@@ -32,7 +32,7 @@ class Measure(Struct, frozen=True):
     """What a kind of case counts: the facts of a type whose members have these values, each once, at its step's day.
 
     With `per` it is one measure for each value of that member: `reported:patrol`, `reported:hotline`. `zh` and `en` say
-    in a sentence what is counted.
+    in a sentence what is counted. It counts where the problem lies; `charged`: at the unit that the fact names so.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Measure(Struct, frozen=True):
     zh: str = ""
     en: str = ""
     better: Better = ""
+    charged: bool = False
 
     @property
     def members(self) -> tuple[str, ...]:

@@ -182,6 +182,11 @@ class Readable(Struct, frozen=True):
         sight = self.of(definition)
         return sorted({prefix.split("/")[-2] for prefix in sight.prefixes if prefix != "/"} | sight.own.grids)
 
+    def may_be_told(self, definition: str, path: str, recipients: Collection[str], post: str, speaks: bool) -> bool:
+        """Whether a subscriber may be told what a line of the feed tells a post: it speaks for that post, or it reads
+        the line."""
+        return speaks or self.of(definition).reads_line(path, recipients)
+
 
 READS_EVERYTHING = Readable(usual=Sight(everything=True))
 

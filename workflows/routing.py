@@ -37,6 +37,13 @@ def upward(case: Case, rules: Policy, register: Policy) -> Owner:
     return Owner(case.path[level - 1], level)
 
 
+def leading(case: Case, rules: Policy, register: Policy, at: int) -> str:
+    """The department that the pack names for the category (责任部门), if it serves the place; empty: it names none."""
+    category = rules.categories.get(case.category)
+    known = register.departments.get(category.department) if category is not None else None
+    return known.code if known is not None and register.standing(known.grid, at) in case.path else ""
+
+
 def next_above(case: Case, reason: str, rules: Policy, register: Policy) -> Owner | None:
     """The owner of an escalation: the level with authority, the common ancestor, or one level up; None at the top."""
     level = case.owner.level - 1

@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from consumers.channels.addresses import ChannelAway, connect
+from engine.addresses import ChannelAway, connect
 from engine.errors import SettingsError
 
 MOST_BYTES = 65_536

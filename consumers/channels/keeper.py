@@ -1,4 +1,5 @@
-"""The keeper of the channels: it reads their file, again whenever it changes, and has a sender for each of them.
+"""The keeper of the channels: it reads their file, again whenever it changes, and has a thread for each of them, and
+one for all subscriptions.
 
 1. A file that cannot be used is not taken: what was known before stays, and the log says `channels.kept` and why.
 2. A channel that is new begins with the next line of the feed. One that left the file is closed: what waited is given
@@ -10,16 +11,19 @@
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from consumers.channels.kinds import send as send_by_kind
 from consumers.channels.sender import ChannelSender, Send
 from consumers.channels.settings import Channel, ChannelFile, Route, read_channels
+from consumers.channels.subscriptions import SubscriptionSenders
 from engine.errors import GridpatrolError, LeaseTaken, SettingsError
 from engine.lease import Lease, LeaseName
 from engine.loop import Loop
 from engine.metrics.counters import Counters
 from engine.store import channels
 from engine.store.database import Database, DriverError, refuses
+from engine.subscribers import Subscribers
 from engine.watched_files import WatchedFiles
 
 log = logging.getLogger(__name__)
@@ -30,13 +34,33 @@ AGAIN_S = 60.0
 """After so long a sender that failed is begun again."""
 STOP_S = 30.0
 """How long a sender that is stopped may take: it waits for the answer that is under way."""
+SUBSCRIPTIONS = "(subscriptions)"
+"""The thread of all subscriptions among those of the channels; no channel has such a name."""
 SENDS = LeaseName("sends by the channels of", ".channels.lease", 0x6368616E)  # "chan"
 
 
-class ChannelKeeper(Loop):
-    """Keeps a sender for each channel of a file. SettingsError where the file cannot be used at the start.
+class ChannelLoop(Loop):
+    """The thread of one channel."""
 
-    `judged` makes a clock of a database (ms since 1970) for one thread; `leased`: other processes may want to send too.
+    away_s = 1.0
+
+    def __init__(self, sender: ChannelSender) -> None:
+        super().__init__(f"channel-{sender.channel.name}")
+        self.sender = sender
+
+    def run_once(self) -> float:
+        return self.sender.run_once()
+
+    def is_passing(self, error: Exception) -> bool:
+        return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)
+
+
+class ChannelKeeper(Loop):
+    """Keeps a thread for each channel of a file, if there is one, and one for the subscriptions. SettingsError where a
+    file cannot be used at the start.
+
+    `judged` makes a clock of a database (ms since 1970) for one thread; `leased`: other processes may want to send too;
+    `who` knows the principals that subscribe, `private` whether their webhooks may lead into one's own network.
     """
 
     away_s = 1.0
@@ -50,13 +74,16 @@ class ChannelKeeper(Loop):
         *,
         leased: bool,
         send: Send = send_by_kind,
+        who: Subscribers | None = None,
+        private: bool = False,
     ) -> None:
         super().__init__("channels")
         self.database, self.path = database, path
         self._counters, self._judged, self._send, self._leased = counters, judged, send, leased
-        self.config: ChannelFile = read_channels(path)
+        self._who, self._private = who, private
+        self.config: ChannelFile = read_channels(path) if path else ChannelFile()
         self._watched = WatchedFiles(self.config.files)
-        self.senders: dict[str, ChannelSender] = {}
+        self.senders: dict[str, ChannelLoop | SubscriptionSenders] = {}
         self._ended_s: dict[str, float] = {}
         self._lease: Lease | None = None
         self._closed = False
@@ -68,11 +95,13 @@ class ChannelKeeper(Loop):
             self._stop_senders()
             return LOOK_S
         self._refresh()
-        if not self._closed:
+        if self.path and not self._closed:
             self._close_others()
             self._closed = True
         for name, channel in self.config.channels.items():
-            self._keep(name, channel)
+            self._keep(name, partial(self._thread_of, channel))
+        if self._who is not None:
+            self._keep(SUBSCRIPTIONS, partial(self._subscriptions, self._who))
         return LOOK_S
 
     def is_passing(self, error: Exception) -> bool:
@@ -86,18 +115,26 @@ class ChannelKeeper(Loop):
 
     # ---- senders --------------------------------------------------------------------------------------------
 
-    def _keep(self, name: str, channel: Channel) -> None:
-        """The sender of a channel runs; one that has ended is begun again, after a while."""
+    def _keep(self, name: str, make: "Callable[[], ChannelLoop | SubscriptionSenders]") -> None:
+        """A thread runs; one that has ended is begun again, after a while."""
         known = self.senders.get(name)
         if known is not None and known.is_alive():
             return
         if known is not None and self.clock() - self._ended_s.setdefault(name, self.clock()) < AGAIN_S:
             return
         self._ended_s.pop(name, None)
+        self.senders[name] = make()
+        self.senders[name].start()
+
+    def _thread_of(self, channel: Channel) -> ChannelLoop:
         now = self._judged(self.database)
-        fresh = ChannelSender(self.database, self.config, channel, self._counters, now, self._send)
-        self.senders[name] = fresh
-        fresh.start()
+        return ChannelLoop(ChannelSender(self.database, self.config, channel, self._counters, now, self._send))
+
+    def _subscriptions(self, who: Subscribers) -> SubscriptionSenders:
+        now = self._judged(self.database)
+        return SubscriptionSenders(
+            self.database, self.config, who, self._counters, now, self._send, private=self._private
+        )
 
     def _stop_senders(self, names: set[str] | None = None) -> None:
         chosen = {name: sender for name, sender in self.senders.items() if names is None or name in names}

@@ -76,16 +76,6 @@ class LineGroup(NamedTuple):
     en: str
 
 
-def severity_of(line: Line) -> str:
-    """Whether an alert tells of a deadline that comes (soon), has come (due) or has passed (overdue); empty: of
-    none."""
-    if line.what == "told":
-        return ""
-    if line.due is None or line.due_at == line.due:
-        return "due"
-    return "soon" if line.due_at < line.due else "overdue"
-
-
 def is_repeat(line: Line) -> bool:
     """Whether an alert repeats one that was told: the last part of its id counts from 0."""
     return line.what == "firing" and line.alert.rpartition("|")[2] not in ("0", line.alert)

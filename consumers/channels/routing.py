@@ -9,10 +9,9 @@ pack.
 4. What is older than a day when it would be told is told by no channel.
 """
 
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable, Sequence
 
-from consumers.channels.message import is_repeat, severity_of
+from consumers.channels.message import is_repeat
 from consumers.channels.settings import Channel, ChannelFile, Route
 from engine.store.alerts import DeliveryRow
 from engine.store.channels import ChannelLine
@@ -21,6 +20,7 @@ from schemas.messages import Line
 from workflows.clocks.limits import DAY_MS
 from workflows.clocks.timescales import MINUTE_MS, Wall
 from workflows.policy.index import Policy
+from workflows.selection import selects_line, selects_post
 
 URGED = "urged"
 """The move that a pack tells at any hour."""
@@ -28,13 +28,17 @@ STALE_MS = DAY_MS
 """Nobody is rung for what should have been told so long ago."""
 HEARD = ("grouped", "sent")
 """A line of which its post has or may have heard."""
+MayTell = Callable[[Line, str], bool]
+"""Whether a line may be told that is for a post; a channel of the file tells what its routes say."""
 
 
 class Routing:
     """The routes of one channel, under the active pack."""
 
-    def __init__(self, config: ChannelFile, channel: Channel, register: Policy) -> None:
-        self.channel = channel
+    def __init__(
+        self, config: ChannelFile, channel: Channel, register: Policy, may_tell: MayTell | None = None
+    ) -> None:
+        self.channel, self.may_tell = channel, may_tell
         self.routes = config.routes_of(channel.name)
         self._options = register.options
         self._wall: Wall = register.clock_of_days.wall
@@ -42,6 +46,8 @@ class Routing:
     def route_of(self, line: Line, post: str) -> Route | None:
         """The route by which a post is told a line; None: there is none, or the channel has no address for it."""
         if self.channel.kind in ("smtp", "http") and not (self.channel.everyone or post in self.channel.to):
+            return None
+        if self.may_tell is not None and not self.may_tell(line, post):
             return None
         return next((route for route in self.routes if matches(route, line, post)), None)
 
@@ -92,15 +98,7 @@ def _clock_or_move(alert: str) -> str:
 
 def matches(route: Route, line: Line, post: str) -> bool:
     """Whether a route tells a line to a post."""
-    kind, severity = ("notice", "") if line.what == "told" else ("alert", severity_of(line))
-    return (
-        kind in route.kinds
-        and (not route.definitions or line.definition in route.definitions)
-        and (not route.grids or any(f"/{grid}/" in line.path for grid in route.grids))
-        and (kind == "alert" or not route.moves or line.on in route.moves)
-        and (kind == "notice" or not route.severities or severity in route.severities)
-        and (not route.posts or any(fnmatchcase(post, pattern) for pattern in route.posts))
-    )
+    return selects_line(route, line) and selects_post(route, post)
 
 
 class Taken:

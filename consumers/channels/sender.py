@@ -1,5 +1,5 @@
-"""The sender of one channel, in a thread of its own: it reads the feed from its own place and tells what is its to
-tell.
+"""The sender of one channel, or of one subscription: it reads the feed from its own place and tells what is its
+to tell.
 
 1. Take: the next lines of the feed become lines of this channel, and its place moves on, in one transaction.
 2. Compose: what is due for one recipient becomes one message, with an id and a body that stay as they are.
@@ -7,6 +7,8 @@ tell.
    message again, under the same id.
 4. What fails is tried again, later each time, and given up after `tries`, or a day. While the channel itself fails, no
    other message of it is tried: what comes meanwhile is told together afterwards.
+5. A subscription is told what its principal may be told at that moment: that is asked when a line is taken, when it is
+   composed, and before each further try.
 """
 
 import hashlib
@@ -20,21 +22,20 @@ import msgspec
 
 from consumers.channels.message import Message, ToldLine, compose
 from consumers.channels.outcome import Outcome
-from consumers.channels.routing import STALE_MS, Routing, Taken
+from consumers.channels.routing import STALE_MS, MayTell, Routing, Taken
 from consumers.channels.settings import Channel, ChannelFile
 from engine import failpoints
-from engine.errors import GridpatrolError
 from engine.failures import named
-from engine.loop import Loop
 from engine.metrics.counters import Counters
 from engine.policies import Policies
 from engine.store import channels
 from engine.store.alerts import read_feed
 from engine.store.channels import ChannelLine, ChannelMessage
-from engine.store.database import Connection, Database, DriverError, refuses
+from engine.store.database import Connection, Database
 from engine.views.names import Names, active_names
-from schemas.messages import decode_line
+from schemas.messages import Line, decode_line
 from workflows.clocks.limits import DAY_MS
+from workflows.policy.index import Policy
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +55,16 @@ OUTCOMES = ("sent", "given_up", "overtaken", "too_old")
 MINUTE_MS = 60_000
 FORGET_EVERY_MS = 3_600_000
 
+WITHHELD = "it may not be read any more by who subscribed"
+
 Send = Callable[[Channel, Message, int], Outcome]
+Rights = Callable[[Connection, Policy], MayTell]
+"""What may be told now, under the active pack."""
 
 
-class ChannelSender(Loop):
+class ChannelSender:
     """Tells what one channel has to tell. `now`: the judged wall clock, ms since 1970; `lots`: from 0 to 1, for the
-    jitter."""
-
-    away_s = 1.0
+    jitter; `label`: how it is counted; `rights`: whose reading it is bound by. For one thread, `attempt` apart."""
 
     def __init__(
         self,
@@ -72,29 +75,30 @@ class ChannelSender(Loop):
         now: Callable[[], int],
         send: Send,
         lots: Callable[[], float] = random.random,
+        label: str = "",
+        rights: Rights | None = None,
     ) -> None:
-        super().__init__(f"channel-{channel.name}")
         self.database, self.config, self.channel = database, config, channel
         self._now, self._send, self._lots = now, send, lots
-        self._policies = Policies()
+        self._policies, self._rights = Policies(), rights
+        self.label = label or channel.name
         self._told, self._asked = counters.deliveries, counters.channel_requests
         for outcome in OUTCOMES:  # each has a series, so that an alarm sees a rise from nothing
-            self._told.labels(channel.name, outcome)
+            self._told.labels(self.label, outcome)
         for result in ("sent", "again", "refused"):
-            self._asked.labels(channel.name, result)
-        self._failures = 0  # of the channel, in a row
+            self._asked.labels(self.label, result)
+        self.failures = 0  # of the channel, in a row
         self._paused_until = 0
         self._forgotten_at = 0
         self._begun = False
         self._tried: deque[int] = deque()  # within the last minute
 
-    # ---- the loop -------------------------------------------------------------------------------------------
+    # ---- one look -------------------------------------------------------------------------------------------
 
     def run_once(self) -> float:
         """Take a page of the feed, and send a message if one is due."""
         now = self._now()
-        if not self._begun:
-            self._begin(now)
+        self.begin(now)
         full = self.take(now)
         sent = self.send_next(now)
         self._forget(now)
@@ -102,12 +106,13 @@ class ChannelSender(Loop):
             return APART_S.get(self.channel.kind, 0.0)
         return 0.0 if full else LOOK_S
 
-    def is_passing(self, error: Exception) -> bool:
-        return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)
-
-    def _begin(self, now: int) -> None:
+    def begin(self, now: int) -> None:
+        """Find the place in the feed, and what was tried a moment ago by another process."""
+        if self._begun:
+            return
         with self.database.begin() as connection:
-            channels.begin(connection, self.channel.name)
+            if self._rights is None:  # a subscription has its place since it was made
+                channels.begin(connection, self.channel.name)
             self._tried = deque(channels.tried_since(connection, self.channel.name, now - MINUTE_MS))
         self._begun = True
 
@@ -116,6 +121,23 @@ class ChannelSender(Loop):
             self._forgotten_at = now
             with self.database.begin() as connection:
                 channels.forget(connection, now - self.config.keep_days * DAY_MS, MOST)
+
+    def wakes_at(self) -> int | None:
+        """When there is something to send as far as is known now (ms since 1970); None: nothing waits."""
+        with self.database.read() as connection:
+            first = channels.first_due(connection, self.channel.name)
+            message = channels.next_message(connection, self.channel.name)
+        due = ([first.due_at] if first is not None else []) + ([message.next_at] if message is not None else [])
+        if not due:
+            return None
+        crowded = self._tried[0] + MINUTE_MS if len(self._tried) >= self.channel.per_minute else 0
+        return max(min(due), self._paused_until, crowded)
+
+    def routing(self, connection: Connection) -> Routing:
+        """The routes under the active pack, and what may be told by them now."""
+        register = active_names(connection, self._policies).register
+        may_tell = self._rights(connection, register) if self._rights is not None else None
+        return Routing(self.config, self.channel, register, may_tell)
 
     # ---- take -----------------------------------------------------------------------------------------------
 
@@ -126,12 +148,12 @@ class ChannelSender(Loop):
             was, last = channels.place(connection, name)
             if was >= last:
                 return False
-            register = active_names(connection, self._policies).register
+            routing = self.routing(connection)
         with self.database.begin() as connection:
             rows = read_feed(connection, was, "/", "", PAGE)
             lines = [decode_line(row.body) for row in rows]
             known = channels.known_lines(connection, name, {line.alert for line in lines})
-            taken = Taken(Routing(self.config, self.channel, register), known)
+            taken = Taken(routing, known)
             for row, line in zip(rows, lines, strict=True):
                 taken.take(row, msgspec.structs.replace(line, definition=row.definition))
             channels.write_lines(connection, taken.new)
@@ -139,7 +161,7 @@ class ChannelSender(Loop):
                 channels.end_lines(connection, name, ids, "overtaken", why)
             channels.move_on(connection, name, was, rows[-1].number)
         overtaken = sum(row.status == "overtaken" for row in taken.new) + sum(map(len, taken.overtaken.values()))
-        self._told.labels(name, "overtaken").inc(overtaken)
+        self._told.labels(self.label, "overtaken").inc(overtaken)
         return len(rows) == PAGE
 
     # ---- compose --------------------------------------------------------------------------------------------
@@ -152,14 +174,14 @@ class ChannelSender(Loop):
             if first is None or first.due_at > now:
                 return None
             names = active_names(connection, self._policies)
-        routing = Routing(self.config, self.channel, names.register)
+            routing = self.routing(connection)
         with self.database.begin() as connection:
             most = MOST_LINES.get(self.channel.kind, MOST)
             rows = channels.read_waiting(connection, name, first.recipient, now, most)
             stale = [row for row in rows if now - row.due_at > STALE_MS]
             channels.end_lines(connection, name, [row.id for row in stale], "too_old", "it was due more than a day ago")
-            self._told.labels(name, "too_old").inc(len(stale))
-            rows = [row for row in rows if now - row.due_at <= STALE_MS]
+            self._told.labels(self.label, "too_old").inc(len(stale))
+            rows = self._may_be_told(connection, routing, [row for row in rows if now - row.due_at <= STALE_MS])
             rung = min((row for row in rows if row.due_at <= now), key=lambda row: row.due_at, default=None)
             if rung is None:
                 return None
@@ -171,16 +193,31 @@ class ChannelSender(Loop):
                 return None
             return self._compose(connection, rung, rows, names, now)
 
+    def _may_be_told(self, connection: Connection, routing: Routing, rows: list[ChannelLine]) -> list[ChannelLine]:
+        """Those of some lines that may be told now. The others end."""
+        if routing.may_tell is None:
+            return rows
+        lines = self._lines_of(connection, rows)
+        withheld = [row.id for row in rows if not routing.may_tell(lines[row.number], row.post)]
+        channels.end_lines(connection, self.channel.name, withheld, "overtaken", WITHHELD)
+        self._told.labels(self.label, "overtaken").inc(len(withheld))
+        return [row for row in rows if row.id not in withheld]
+
+    def _lines_of(self, connection: Connection, rows: list[ChannelLine]) -> dict[int, Line]:
+        """The lines of the feed behind these, by number."""
+        bodies = channels.feed_bodies(connection, sorted({row.number for row in rows}))
+        return {
+            number: msgspec.structs.replace(decode_line(feed.body), definition=feed.definition)
+            for number, feed in bodies.items()
+        }
+
     def _compose(
         self, connection: Connection, rung: ChannelLine, rows: list[ChannelLine], names: Names, now: int
     ) -> ChannelMessage:
         name = self.channel.name
-        bodies = channels.feed_bodies(connection, sorted({row.number for row in rows}))
-        told: dict[int, ToldLine] = {}
+        lines, told = self._lines_of(connection, rows), dict[int, ToldLine]()
         for row in rows:
-            feed = bodies[row.number]
-            line = msgspec.structs.replace(decode_line(feed.body), definition=feed.definition)
-            told.setdefault(row.number, ToldLine(line, {})).ids[row.post] = row.id
+            told.setdefault(row.number, ToldLine(lines[row.number], {})).ids[row.post] = row.id
         ids = sorted(row.id for row in rows)
         id_ = f"msg_{hashlib.sha256(msgspec.json.encode([name, ids])).hexdigest()[:32]}"
         whole = self.channel.kind == "webhook"
@@ -211,43 +248,54 @@ class ChannelSender(Loop):
 
     def send_next(self, now: int) -> bool:
         """Send the message whose turn it is, or a new one. Whether one was sent or tried."""
+        message = self.next_to_send(now)
+        if message is None:
+            return False
+        self.judge(message, self.attempt(message, now))
+        return True
+
+    def next_to_send(self, now: int) -> ChannelMessage | None:
+        """The message whose turn it is, or a new one; None: there is none, or not now."""
         while self._tried and self._tried[0] <= now - MINUTE_MS:
             self._tried.popleft()
         if now < self._paused_until or len(self._tried) >= self.channel.per_minute:
-            return False
-        with self.database.read() as connection:
-            message = channels.next_message(connection, self.channel.name)
-        if message is None or message.next_at > now:
-            message = self.compose(now)
-        elif self._is_put_off(message, now):
-            return False
-        if message is None:
-            return False
-        if now - message.due_at > STALE_MS:
+            return None
+        while True:
+            with self.database.read() as connection:
+                message = channels.next_message(connection, self.channel.name)
+            if message is None or message.next_at > now:
+                message = self.compose(now)
+            elif self._is_put_off(message, now):
+                return None
+            if message is None or now - message.due_at <= STALE_MS:
+                break
             message.status, message.reply = "given_up", "it was due more than a day ago"
             self._record(message)
-            return True
-        self._tried.append(now)
-        failpoints.hit("channel.before_send")
-        outcome = self._try(message, now)
-        failpoints.hit("channel.after_send")
-        self._asked.labels(self.channel.name, outcome.result).inc()
-        self._judge(message, outcome, self._now())
-        return True
+        if message is not None:
+            self._tried.append(now)
+        return message
 
-    def _try(self, message: ChannelMessage, now: int) -> Outcome:
-        """Send it. A defect of ours counts as a failure of this message: the others go on."""
+    def attempt(self, message: ChannelMessage, now: int) -> Outcome:
+        """Send it, from any thread. A defect of ours counts as a failure of this message: the others go on."""
+        failpoints.hit("channel.before_send")
         try:
-            return self._send(self.channel, msgspec.json.decode(message.body, type=Message), now)
+            outcome = self._send(self.channel, msgspec.json.decode(message.body, type=Message), now)
         except Exception as error:
             log.error("message %s of channel %s", message.id, self.channel.name, exc_info=error)
-            return Outcome("again", f"a defect at {named(error)}", whole=False)
+            outcome = Outcome("again", f"a defect at {named(error)}", whole=False)
+        failpoints.hit("channel.after_send")
+        return outcome
 
     def _is_put_off(self, message: ChannelMessage, now: int) -> bool:
-        """A message that is tried again rings nobody in the quiet hours either."""
+        """A message that is tried again rings nobody in the quiet hours either, and tells nothing that may not be told
+        any more: what is left of it is composed anew."""
         with self.database.read() as connection:
-            routing = Routing(self.config, self.channel, active_names(connection, self._policies).register)
-            rows = channels.lines_of(connection, message)
+            routing, rows = self.routing(connection), channels.lines_of(connection, message)
+            lines = self._lines_of(connection, rows) if routing.may_tell is not None else {}
+        if routing.may_tell is not None and not all(routing.may_tell(lines[row.number], row.post) for row in rows):
+            with self.database.begin() as connection:
+                channels.take_apart(connection, message)
+            return True
         wakes = min((_wakes(routing, row, now) for row in rows), default=now)
         if wakes <= now:
             return False
@@ -255,17 +303,18 @@ class ChannelSender(Loop):
         self._record(message)
         return True
 
-    def _judge(self, message: ChannelMessage, outcome: Outcome, now: int) -> None:
+    def judge(self, message: ChannelMessage, outcome: Outcome) -> None:
         """Record what came of a try, and when the next one is."""
-        name = self.channel.name
+        name, now = self.channel.name, self._now()
+        self._asked.labels(self.label, outcome.result).inc()
         message.tries, message.tried_at, message.reply = message.tries + 1, now, outcome.words
         if outcome.result == "sent":
-            message.status, self._failures = "sent", 0
+            message.status, self.failures = "sent", 0
         elif outcome.result == "refused" or message.tries >= self.channel.tries:
             message.status = "given_up"
         if outcome.result == "again":
-            self._failures += outcome.whole
-            failures = self._failures if outcome.whole else message.tries
+            self.failures += outcome.whole
+            failures = self.failures if outcome.whole else message.tries
             pause = min(MOST_BACKOFF_S, BACKOFF_S * 4 ** min(failures - 1, 10)) * (0.5 + self._lots() / 2)
             until = now + int(1000 * max(pause, min(outcome.wait_s or 0, DAY_MS / 1000)))
             message.next_at = until
@@ -280,7 +329,7 @@ class ChannelSender(Loop):
         with self.database.begin() as connection:
             channels.record(connection, message)
         if message.status != "sending":
-            self._told.labels(self.channel.name, message.status).inc(message.lines)
+            self._told.labels(self.label, message.status).inc(message.lines)
 
 
 def _wakes(routing: Routing, row: ChannelLine, now: int) -> int:

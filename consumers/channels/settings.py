@@ -17,9 +17,10 @@ import msgspec
 from msgspec import Struct, field
 
 from consumers.channels.signatures import keys_of
+from engine.addresses import is_web_address
 from engine.errors import SettingsError
 from workflows.definitions import DEFINITIONS
-from workflows.policy.moves import MOVES
+from workflows.selection import KINDS_OF_LINES, MOVES_TOLD, SEVERITIES, Selection, kinds_asked
 
 KINDS = ("webhook", "wecom", "dingtalk", "feishu", "smtp", "http")
 """Standard Webhooks; the robots of 企业微信, 钉钉 and 飞书; mail; a request by a template, for gateways of SMS."""
@@ -28,9 +29,6 @@ PER_MINUTE = {"webhook": 600, "wecom": 20, "dingtalk": 20, "feishu": 100, "smtp"
 """Messages a minute, unless the channel says another number. Those of the robots are the vendors' limits."""
 DIGEST_AT = ("08:30", "17:00")
 """When a digest is sent, on the wall clock of the active pack."""
-SEVERITIES = ("soon", "due", "overdue")
-"""An alert before its deadline, at it, and after it."""
-KINDS_OF_LINES = ("alert", "notice")
 MOST_CHANNELS = 50
 """Each has a thread, and is a value of a metric's label."""
 LANGUAGES = ("zh", "en", "zh+en")
@@ -100,18 +98,11 @@ class Channel(Struct, frozen=True, kw_only=True):
         return urlsplit(self.url.reveal()).hostname or ""
 
 
-class Route(Struct, frozen=True, kw_only=True):
-    """Which lines go to which channels, and when. Empty: any. Minutes of the local day; `quiet` None: as the pack
-    says."""
+class Route(Selection, frozen=True, kw_only=True):
+    """Which lines go to which channels, and when. Minutes of the local day; `quiet` None: as the pack says."""
 
     name: str
     channels: tuple[str, ...]
-    posts: tuple[str, ...] = ()
-    grids: tuple[str, ...] = ()
-    definitions: tuple[str, ...] = ()
-    kinds: tuple[str, ...] = KINDS_OF_LINES
-    moves: tuple[str, ...] = ()
-    severities: tuple[str, ...] = ()
     digest: bool = False
     digest_at: tuple[int, ...] = ()
     quiet: tuple[int, int] | None = None
@@ -201,7 +192,7 @@ def read_channels(path: str, environ: Mapping[str, str] = os.environ) -> Channel
         takes = ", ".join(name for name in _File.__struct_fields__ if name not in ("channel", "route"))
         raise SettingsError(f"{file}: {error}; the file holds [channel.NAME], [[route]] and {takes}") from error
     _check(whole.language in LANGUAGES, f"{file}: language", f"one of {', '.join(LANGUAGES)}")
-    _check(not whole.base_url or _is_url(whole.base_url), f"{file}: base_url", "http:// or https:// and a host")
+    _check(not whole.base_url or is_web_address(whole.base_url), f"{file}: base_url", "http:// or https:// and a host")
     _check(1 <= whole.keep_days <= 36_500, f"{file}: keep_days", "from 1 to 36500 days")
     _check(len(whole.channel) <= MOST_CHANNELS, f"{file}: channel", f"at most {MOST_CHANNELS} channels")
     reader = _Reader(file, environ)
@@ -284,7 +275,7 @@ class _Reader:
                 self.remarks.append(f"{here}: mails and the password travel in plain (tls = none)")
             return
         _check(bool(url), f"{here}.url", "where it leads: url, url_file or url_env")
-        _check(_is_url(url.reveal()), f"{here}.url", "http:// or https:// and a host, without a user")
+        _check(is_web_address(url.reveal()), f"{here}.url", "http:// or https:// and a host, without a user")
         if not url.reveal().startswith("https:") and urlsplit(url.reveal()).hostname not in THIS_MACHINE:
             self.remarks.append(f"{here}: what is sent travels in plain (http:)")
         if given.kind == "webhook":
@@ -334,22 +325,20 @@ class _Reader:
             (given.channels, tuple(channels), "channels"),
             (given.definitions, tuple(DEFINITIONS), "definitions"),
             (given.kinds, KINDS_OF_LINES, "kinds"),
-            (given.moves, (*MOVES, "daily"), "moves"),
+            (given.moves, MOVES_TOLD, "moves"),
             (given.severities, SEVERITIES, "severities"),
         ):
             _check(set(words) <= set(known), f"{here}.{key}", f"of {', '.join(known) or 'the channels above'}")
-        kinds = given.kinds
-        if not kinds and bool(given.moves) != bool(given.severities):  # who asks for overdue alerts asks for no notice
-            kinds = ["notice"] if given.moves else ["alert"]
+        moves, severities = tuple(given.moves), tuple(given.severities)
         return Route(
             name=given.name or f"route {number}",
             channels=tuple(given.channels),
             posts=tuple(given.posts),
             grids=tuple(given.grids),
             definitions=tuple(given.definitions),
-            kinds=tuple(kinds) or KINDS_OF_LINES,
-            moves=tuple(given.moves),
-            severities=tuple(given.severities),
+            kinds=kinds_asked(tuple(given.kinds), moves, severities),
+            moves=moves,
+            severities=severities,
             digest=given.digest,
             digest_at=tuple(sorted(_minute(text, f"{here}.digest_at") for text in given.digest_at or DIGEST_AT)),
             quiet=None if given.quiet is None else _quiet(given.quiet, f"{here}.quiet"),
@@ -377,21 +366,16 @@ def _check(holds: bool, where: str, needs: str) -> None:
         raise SettingsError(f"{where}: needs {needs}")
 
 
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    plain = text.isascii() and not re.search(r"[\x00-\x20\x7f]", text)
-    return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and port != 0
-
-
 def _minute(text: str, where: str) -> int:
     found = _TIME.fullmatch(text)
     _check(found is not None, where, "times of the day such as 08:30")
     assert found is not None
     return int(found[1]) * 60 + int(found[2])
+
+
+def digest_minutes() -> tuple[int, ...]:
+    """The usual times of a digest, as minutes of the day."""
+    return tuple(_minute(text, "digest_at") for text in DIGEST_AT)
 
 
 def _quiet(text: str, where: str) -> tuple[int, int]:

@@ -6,7 +6,8 @@ cells, and adds an outcome for each clock that it stops.
 1. A cell is (measure, local day, path, department, category, group, post): the finest grain. Reading rolls it up. What
    is said of the problem counts where it lies, with the department and post of the step that carries the fact. What is
    said of a clock counts at the unit that the fact charges with it, and has a post only where the work is a post's.
-   Facts of releases that charged nobody count where the problem lies.
+   Facts of releases that charged nobody count where the problem lies. A measure may count at the unit that its fact
+   charges, too (`Measure.charged`).
 2. Sums of other measures are not stored; `workflows.figures.with_sums` adds them when figures are read.
 3. Most measures count facts, once and for all. Every ending of a case counts at its day:
 
@@ -193,7 +194,7 @@ def fold(contribution: Contribution | None, step: facts.Step, end: OutcomeRow | 
     for fact in step.facts:
         kind = type(fact)
         if kind in declared:
-            _add(cells, ((name, place) for name in counted(fact, declared[kind])), 1)
+            _add(cells, counted(fact, declared[kind], place), 1)
         if kind is REOPENING:
             assert end is not None, f"case {step.case} is taken up again, and has no end"
             _add(cells, ended_in(end, after), -1)
@@ -341,8 +342,9 @@ _COUNTS: dict[str, dict[type[Fact], list[Measure]]] = {
 """What each kind of case counts, by the type of the fact."""
 
 
-def counted(fact: Fact, measures: Iterable[Measure]) -> Iterator[str]:
-    """Those of the measures for which a fact counts."""
+def counted(fact: Fact, measures: Iterable[Measure], place: Place) -> Iterator[Cell]:
+    """Those of the measures for which a fact counts, and where."""
     for measure in measures:
         if all(getattr(fact, member) == value for member, value in measure.where):
-            yield f"{measure.name}:{getattr(fact, measure.per)}" if measure.per else measure.name
+            name = f"{measure.name}:{getattr(fact, measure.per)}" if measure.per else measure.name
+            yield name, charged_at(place, fact.charged) if measure.charged else place  # type: ignore[attr-defined]

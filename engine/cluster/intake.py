@@ -1,7 +1,8 @@
 """Intake topics: systems publish over Kafka, each to a topic of its own under a name of its own.
 
 CloudEvents of `gridpatrol.intake.<system>.v1`, structured or binary, in any partition, become the same events in the
-inbox: checked as the door checks them, under the key and partition of their home. Refused ones become dead letters.
+inbox: checked as the door checks them, under the key and partition of their home. Refused ones become dead letters, of
+which `/v1/outcomes` tells who sent them.
 
 The name of a topic says who speaks, since only that system may write to it. A system that joins the file of principals
 is listened to as soon as its topic is there. Offsets are committed when everything up to them is durable, so a crash
@@ -199,7 +200,7 @@ class Intake(Loop):
         """Queue a dead letter under the message's own place: fetched twice, it is kept once."""
         id_ = f"intake-{system}-{place.partition}-{offset}"
         letter = admission.letter(raw, refusal, system, self.writer.engine.wall.belief.now(), id_)
-        return self.when_there_is_room(lambda: self.writer.keep(letter))
+        return self.when_there_is_room(lambda: self.writer.keep(letter._replace(at_intake=True)))
 
     def await_kept(self, keeping: Keeping) -> None:
         """Wait until a letter is kept: without its names, where the database refuses those."""
@@ -207,11 +208,11 @@ class Intake(Loop):
             keeping.kept.result(WAIT_S)
         except DriverError as error:
             # The names of a sender or an event may be anything, and must not hold up the other senders.
-            row, sealed, _ = keeping.letter
+            row, sealed, *_ = keeping.letter
             reason = str(getattr(error, "orig", None) or error).partition("\n")[0]
             log.error("intake: letter %s is kept without its names: %s", row.id, reason)
             bare = {name: "" for name in ("field", "detail", "source", "event_id", "type", "case_id")}
-            letter = DeadLetter(replace(row, **bare), sealed and replace(sealed, subject=""))
+            letter = DeadLetter(replace(row, **bare), sealed and replace(sealed, subject=""), at_intake=True)
             self.when_there_is_room(lambda: self.writer.keep(letter)).kept.result(WAIT_S)
 
     def when_there_is_room(self, queue: Callable[[], Queued]) -> Queued:

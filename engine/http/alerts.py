@@ -206,10 +206,20 @@ async def stream_alerts(
     )
     feed.check_room(request.user)
     return Stream(
-        stream(context, feed, start, request.user, lambda: principal_now(request)),
+        stream(context, feed, start, request.user, lambda: reader_now(request)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
+
+
+LinesRead = Callable[[Policies, FeedQuestion, int, Connection, Readable], FeedLines]
+"""What reads the next lines of a stream after a number."""
+
+
+def reader_now(request: Request[Principal, Any, Any]) -> Principal | None:
+    """Who listens, as it is known now; None: it may not read any more."""
+    principal = principal_now(request)
+    return principal if principal is not None and principal.has("reads") else None
 
 
 def lines_read(
@@ -225,9 +235,11 @@ async def stream(
     start: FeedStart,
     principal: Principal,
     who_listens: Callable[[], Principal | None],
+    read: LinesRead = lines_read,
+    stands: Callable[[Connection], bool] | None = None,
 ) -> AsyncIterator[str]:
     """What was missed, then each line as it is told, and a comment now and then so that the connection stays open. What
-    the principal reads is asked anew each time."""
+    the principal reads is asked anew each time; `stands` says whether what it listens to is still there."""
     loop, (asks, epoch, after, restarted) = asyncio.get_running_loop(), start
     listener = feed.join(principal, after)
     if listener is None:  # here and not before: a stream that is never read never begins, and never leaves
@@ -237,9 +249,11 @@ async def stream(
         event = "restarted" if restarted else "opened"
         yield f'retry: 2000\nid: {epoch}-{after}\nevent: {event}\ndata: {{"epoch":"{epoch}","number":{after}}}\n\n'
         spoke, more = loop.time(), True
-        while not context.closing.is_set() and (reader := who_listens()) is not None and reader.has("reads"):
+        while not context.closing.is_set() and (reader := who_listens()) is not None:
+            if stands is not None and not await context.read(stands):
+                break
             if more or feed.head > after:
-                lines, after, more = await context.read_as(reader, partial(lines_read, context.policies, asks, after))
+                lines, after, more = await context.read_as(reader, partial(read, context.policies, asks, after))
                 for number, line in lines:
                     yield f"id: {epoch}-{number}\nevent: alert\ndata: {msgspec.json.encode(line).decode()}\n\n"
                     spoke = loop.time()

@@ -32,6 +32,7 @@ from engine.http import (
     people,
     performance,
     phone,
+    subscriptions,
     tasks,
     words,
 )
@@ -60,6 +61,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *incidents.OF_A_POST,
             *files.ROUTES,
             *deliveries.ROUTES,
+            *subscriptions.ROUTES,
             phone.show_me,
         ],
     ),

@@ -145,6 +145,19 @@ def check_speaks_or_reads(principal: Principal, post: str) -> None:
         )
 
 
+async def speaks_or_reads(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """Refuse known principals that are told nothing: they neither speak for any post nor read."""
+    principal: Principal = connection.user
+    if not (principal.has("actors") or principal.has("reads")):
+        raise Problem(
+            403,
+            "no_right",
+            f"principal {principal.name} may neither speak for posts, nor {LACKS['reads']}",
+            remedy="ask whoever operates this server for the right `actors` or `reads`",
+            right="reads",
+        )
+
+
 def _principals(connection: ASGIConnection[Any, Any, Any, Any]) -> Principals:
     principals: Principals = connection.app.state["principals"]
     return principals

@@ -30,7 +30,7 @@ async def list_outcomes(
     """The outcomes of the events that this principal has sent from a source, in the order in which they were decided.
     Keep `next`, and ask with it the next time, however long that takes: no outcome is passed over. An event that was
     parked comes again once it was decided, or refused after all; a resend does not. What the door itself refuses is
-    told in its answer only."""
+    told in its answer only; what the intake of a system refuses, here."""
     asker = request.user
     question = OutcomeQuestion(source=source, after=after, limit=limit)
     return await context.read(

@@ -93,6 +93,7 @@ CHANNEL_OLDEST = Gauge(
     "How long ago was due what a channel has to tell and has not told, and has been due longest.",
     ("channel",),
 )
+SUBSCRIPTIONS = Gauge("gridpatrol_subscriptions", "Subscriptions to alerts that stand, by kind.", ("kind",))
 CONSUMER_LAG = Gauge("gridpatrol_consumer_lag_steps", "Steps that a consumer has not taken in yet.", ("consumer",))
 DEAD_LETTERS = Gauge("gridpatrol_dead_letters", "Dead letters that nobody has replayed, by reason.", ("reason",))
 LETTER_BYTES = Gauge("gridpatrol_dead_letter_bytes", "Bytes of dead letters that are kept; old ones go.")

@@ -31,6 +31,7 @@ from engine.store import (
     outbox,
     positions,
     standing,
+    subscriptions,
     unpublished_figures,
 )
 from engine.store.database import FAILURES, Connection, Database
@@ -137,6 +138,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     delays = channels.delays(connection)
     yield d.CHANNEL_LAG.values({(name,): lag for name, lag, _ in delays})
     yield d.CHANNEL_OLDEST.values({(name,): _seconds_since(due, now) for name, _, due in delays})
+    kinds = {"webhook": 0, "stream": 0} | subscriptions.counts(connection)
+    yield d.SUBSCRIPTIONS.values({(kind,): count for kind, count in kinds.items()})
     # Every reason has a series, so that an alert rule sees a rise from nothing.
     waiting = {str(reason): 0 for reason in Reason}
     waiting |= {reason: unreplayed for reason, _, unreplayed in dead_letters.counts(connection)}

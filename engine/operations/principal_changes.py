@@ -1,13 +1,14 @@
 """Changes of the file of principals in the audit: whoever lets another speak, read or operate acts as an operator.
 
 The file is edited by hand, so the door finds out. What it says of each principal is kept as a digest in `meta`: a
-change that was made while no door ran is found by the next.
+change that was made while no door ran is found by the next. The subscriptions of a principal that was removed end.
 """
 
 import msgspec
 
-from engine.principals import Operator, Principals
-from engine.store import audit
+from engine.clock import now_ms
+from engine.principals import LOCAL, Operator, Principals
+from engine.store import audit, subscriptions
 from engine.store.audit import Act
 from engine.store.database import Database
 from engine.store.meta import read_meta, write_meta
@@ -32,11 +33,14 @@ class PrincipalChanges:
             write_meta(connection, KEPT, "{}", keep=True)
             was = msgspec.json.decode(read_meta(connection, KEPT, lock=True) or "{}", type=dict[str, str])
             operator = Operator(f"local:{self.principals.owner()}", "file")
+            if said:  # the door asks who speaks from now on
+                subscriptions.end_of(connection, LOCAL.name, now_ms(), "the door asks for tokens now")
             for name in sorted(was.keys() | said.keys()):
                 if name not in was:
                     audit.write(connection, operator, Act.PRINCIPAL_ADDED, name)
                 elif name not in said:
                     audit.write(connection, operator, Act.PRINCIPAL_REMOVED, name)
+                    subscriptions.end_of(connection, name, now_ms(), "its principal was removed")
                 elif said[name] != was[name]:
                     audit.write(connection, operator, Act.PRINCIPAL_CHANGED, name)
             write_meta(connection, KEPT, to_json(said))

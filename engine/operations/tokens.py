@@ -12,7 +12,7 @@ from engine.errors import GridpatrolError, SettingsError
 from engine.people import PREFIX
 from engine.principals import Operator, Written, digest_of, new_token, reads_of
 from engine.runtime import Engine
-from engine.store import audit, people
+from engine.store import audit, people, subscriptions
 from engine.store.audit import Act
 from engine.store.database import Connection
 from engine.store.people import REVOKED, ROTATED, PersonRow
@@ -88,6 +88,7 @@ def add(engine: Engine, wanted: PersonWanted, operator: Operator) -> Issued:
         if people.of_post(connection, wanted.post, now):
             remedy = "rotate it, or withdraw it first"
             raise PersonRefused("somebody has a token for this post already", remedy=remedy)
+        subscriptions.end_of(connection, PREFIX + wanted.post, now, "its principal's token had ended")
         issued, row = issue(engine, wanted.post, reads, wanted.days, now)
         people.write(connection, change, [row])
         audit.write(connection, operator, Act.PRINCIPAL_ADDED, row.name)
@@ -115,6 +116,7 @@ def withdraw(engine: Engine, post: str, operator: Operator) -> Withdrawn:
         change, now = people.lock(connection), now_ms()
         rows = [replace(each, expires_at=now, ended=REVOKED) for each in held(connection, post, now)]
         people.write(connection, change, rows)
+        subscriptions.end_of(connection, rows[0].name, now, "its principal's token was withdrawn")
         audit.write(connection, operator, Act.PRINCIPAL_WITHDRAWN, rows[0].name)
     return Withdrawn(rows[0].name, post, len(rows))
 

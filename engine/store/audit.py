@@ -54,6 +54,9 @@ class Act(StrEnum):
     DATABASE_UPGRADED = "database.upgraded"
     DATABASE_COPIED = "database.copied"
     CHANNEL_RETRIED = "channel.retried"
+    SUBSCRIPTION_MADE = "subscription.made"
+    SUBSCRIPTION_ROTATED = "subscription.rotated"
+    SUBSCRIPTION_ENDED = "subscription.ended"
 
 
 def write(connection: Connection, operator: Operator, act: Act, object_: str, outcome: str = DONE) -> str:

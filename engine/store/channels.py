@@ -11,12 +11,14 @@ from sqlalchemy import Connection
 
 from engine.errors import StaleWriter
 from engine.store import writes
-from engine.store.alerts import DeliveryRow
+from engine.store.alerts import DeliveryRow, last_number
 from engine.store.sql import among, execute, execute_many, text_of
 from engine.store.tables import channel_lines, channel_messages
 
 PREFIX = "channel."
 """How the name begins under which a channel keeps its place in the feed, in `positions`."""
+SUBSCRIPTION = "sub_"
+"""How the name of a subscription begins, which is a channel in these tables. No channel of a file has such a name."""
 
 
 class ChannelLine(Struct):
@@ -62,7 +64,7 @@ class ChannelMessage(Struct):
 
 class ChannelState(Struct):
     """How a channel stands: lines of the feed that it has not taken in, lines that wait (and since when the first of
-    them is due), messages under way, and what came of the last one."""
+    them is due), messages under way, what came of the last one, and the last line that it has taken in."""
 
     channel: str
     behind: int = 0
@@ -73,6 +75,7 @@ class ChannelState(Struct):
     given_up: int = 0
     tried_at: int | None = None
     reply: str = ""
+    taken: int = 0
 
 
 _LINE = ", ".join(ChannelLine.__struct_fields__)
@@ -106,14 +109,24 @@ def move_on(connection: Connection, channel: str, was: int, upto: int) -> None:
 
 
 def names(connection: Connection) -> list[str]:
-    """The channels that have a place in the feed."""
-    sql = "SELECT consumer FROM positions WHERE consumer >= ? AND consumer < ? ORDER BY consumer"
-    return [name.removeprefix(PREFIX) for (name,) in execute(connection, sql, PREFIX, f"{PREFIX[:-1]}/")]
+    """The channels of the file that have a place in the feed."""
+    return [name for name in places(connection) if not name.startswith(SUBSCRIPTION)]
 
 
-def close(connection: Connection, channel: str, now: int) -> None:
+def places(connection: Connection) -> dict[str, int]:
+    """How far each channel and each subscription has taken the feed in."""
+    sql = "SELECT consumer, n FROM positions WHERE consumer >= ? AND consumer < ? ORDER BY consumer"
+    return {name.removeprefix(PREFIX): n for name, n in execute(connection, sql, PREFIX, f"{PREFIX[:-1]}/")}
+
+
+def pass_over(connection: Connection, channels: Collection[str], upto: int) -> None:
+    """Move the places on of those for whom there is nothing in the feed up to a number."""
+    condition, wanted = among(connection, "consumer", [PREFIX + channel for channel in channels])
+    execute(connection, f"UPDATE positions SET n = ? WHERE {condition} AND n < ?", upto, wanted, upto)
+
+
+def close(connection: Connection, channel: str, now: int, why: str = "the channel was removed") -> None:
     """A channel that is no more has no place, and tells nothing that waited for it."""
-    why = "the channel was removed"
     execute(connection, "DELETE FROM positions WHERE consumer = ?", PREFIX + channel)
     sql = "UPDATE channel_lines SET status = 'given_up', why = ? WHERE channel = ? AND status IN ('waiting', 'grouped')"
     execute(connection, sql, why, channel)
@@ -196,6 +209,14 @@ def next_message(connection: Connection, channel: str) -> ChannelMessage | None:
     return None
 
 
+def subscriptions_due(connection: Connection, now: int) -> list[str]:
+    """Subscriptions with a message under way whose next try is due."""
+    sql = """SELECT DISTINCT channel FROM channel_messages WHERE status = 'sending' AND next_at <= ?
+             AND channel >= ? AND channel < ?"""
+    upper = SUBSCRIPTION[:-1] + chr(ord(SUBSCRIPTION[-1]) + 1)
+    return [name for (name,) in execute(connection, sql, now, SUBSCRIPTION, upper)]
+
+
 def lines_of(connection: Connection, message: ChannelMessage) -> list[ChannelLine]:
     """The lines that go in a message."""
     sql = f"SELECT {_LINE} FROM channel_lines WHERE channel = ? AND message = ? ORDER BY number, id"
@@ -210,6 +231,17 @@ def record(connection: Connection, message: ChannelMessage) -> None:
     if execute(connection, sql, *changed, message.channel, message.id).rowcount and message.status != "sending":
         sql = "UPDATE channel_lines SET status = ? WHERE channel = ? AND message = ? AND status = 'grouped'"
         execute(connection, sql, message.status, message.channel, message.id)
+
+
+def take_apart(connection: Connection, message: ChannelMessage) -> None:
+    """A message is not sent as it is: its lines wait again. It is never tried anew."""
+    sql = """UPDATE channel_messages SET status = 'given_up', due_at = 0, reply = ?
+             WHERE channel = ? AND id = ? AND status = 'sending'"""
+    why = "its lines were composed anew: some may not be told any more"
+    execute(connection, sql, why, message.channel, message.id)
+    sql = """UPDATE channel_lines SET status = 'waiting', message = '' WHERE channel = ? AND message = ?
+             AND status = 'grouped'"""
+    execute(connection, sql, message.channel, message.id)
 
 
 def tried_since(connection: Connection, channel: str, since: int) -> list[int]:
@@ -249,12 +281,18 @@ def forget(connection: Connection, before: int, limit: int) -> int:
 
 
 def states(connection: Connection, channels: Sequence[str] = ()) -> list[ChannelState]:
-    """How each channel stands: those that have a place in the feed, and those that are named."""
-    found = {name: ChannelState(name) for name in sorted({*names(connection), *channels})}
-    placed = set(names(connection))
+    """How each channel stands: those that have a place in the feed, subscriptions apart, and those that are named."""
+    return states_of(connection, sorted({*names(connection), *channels}))
+
+
+def states_of(connection: Connection, channels: Sequence[str]) -> list[ChannelState]:
+    """How each of these channels or subscriptions stands."""
+    found = {name: ChannelState(name) for name in channels}
+    placed = places(connection)
+    last = last_number(connection)
     for name, state in found.items():
-        taken, last = place(connection, name)
-        state.behind = max(0, last - taken) if name in placed else 0
+        state.taken = placed.get(name, 0)
+        state.behind = max(0, last - placed[name]) if name in placed else 0
         sql = "SELECT count(*), min(due_at) FROM channel_lines WHERE channel = ? AND status = 'waiting'"
         state.waiting, state.due_at = execute(connection, sql, name).one()
         sql = "SELECT status, count(*) FROM channel_messages WHERE channel = ? GROUP BY status"

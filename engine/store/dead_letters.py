@@ -13,20 +13,26 @@ from sqlalchemy import Connection
 
 from engine.clock import now_ms
 from engine.store import tables, writes
+from engine.store.meta import read_meta, write_meta
 from engine.store.rows import LETTER_TEXTS, LetterRow, SealedRow, StoredLetterRow
 from engine.store.sealed import LETTER
-from engine.store.sql import execute
+from engine.store.sql import among, execute
 from schemas.envelope import is_known_type, is_subject
 from schemas.refusals import Reason, Refusal
+
+REFUSED_AT_INTAKE = "intake_refused"
+"""Name in `meta` of the number of the last letter of an intake."""
 
 
 class DeadLetter(NamedTuple):
     """A dead letter as it is kept. `sealed` holds its bytes; a firing that failed has none. `decided`: the number of a
-    conflict among the outcomes of its partition; other outcomes have theirs in `seen`."""
+    conflict among the outcomes of its partition; other outcomes have theirs in `seen`. `at_intake`: it was refused
+    before it came to the log, where nobody waits for an answer, and gets a number when it is kept."""
 
     row: LetterRow
     sealed: SealedRow | None
     decided: int = 0
+    at_intake: bool = False
 
 
 class Letter(LetterRow):
@@ -71,14 +77,30 @@ def dead_letter(
 
 def write(connection: Connection, letters: Sequence[DeadLetter]) -> None:
     """Keep letters. An id stands for the same bytes ever after: what was erased stays erased."""
-    rows = []
-    for row, body, decided in letters:
+    rows, numbers = [], _number(connection, [letter.row.id for letter in letters if letter.at_intake])
+    for row, body, decided, _ in letters:
+        decided = numbers.get(row.id, decided)
         texts = {name: getattr(row, name)[:most] for name, most in LETTER_TEXTS.items()}
         size = len(body.body.encode()) if body else 0
         rows.append(StoredLetterRow(**asdict(row) | texts, size=size, kept_at=now_ms(), decided=decided))
-    bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body, _ in letters if body]
+    bodies = [replace(body, subject=body.subject[: LETTER_TEXTS["case_id"]]) for _, body, *_ in letters if body]
     writes.upsert(connection, tables.dead_letters, rows, but="size")
     writes.insert_missing(connection, tables.sealed, bodies)
+
+
+def _number(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
+    """The numbers of letters of intakes: those that they have, or the next ones. Who gives one out keeps the others
+    waiting until it commits, so whoever reads up to the last one passes none over."""
+    if not ids:
+        return {}
+    write_meta(connection, REFUSED_AT_INTAKE, "0", keep=True)
+    last = int(read_meta(connection, REFUSED_AT_INTAKE, lock=True) or 0)
+    condition, wanted = among(connection, "id", ids)
+    sql = f"SELECT id, decided FROM dead_letters WHERE {condition}"
+    known = {id_: number for id_, number in execute(connection, sql, wanted)}
+    fresh = [id_ for id_ in ids if id_ not in known]
+    write_meta(connection, REFUSED_AT_INTAKE, str(last + len(fresh)))
+    return known | {id_: last + k for k, id_ in enumerate(fresh, 1)}
 
 
 def write_replayed(connection: Connection, id_: str, how: str) -> None:

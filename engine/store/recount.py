@@ -162,7 +162,8 @@ def _declared(measure: Measure) -> str:
     for member, value in measure.where:
         yes = member if value else f"NOT {member}"
         terms.append(f"coalesce({member}, '') = '{value}'" if isinstance(value, str) else yes)
-    return f"UNION ALL SELECT {name}, case_id, seq FROM facts_read WHERE {' AND '.join(terms)}"
+    at = ", charged_path, charged_department, charged_post" if measure.charged else ""
+    return f"UNION ALL SELECT {name}, case_id, seq{at} FROM facts_read WHERE {' AND '.join(terms)}"
 
 
 CELLS = f"""
@@ -190,7 +191,7 @@ stops AS (SELECT * FROM stopped WHERE reopened_at IS NULL),
 ended AS (SELECT case_id, seq, result, {_ending()} AS ending FROM stops WHERE clock = 'total'),
 counted(measure, case_id, seq) AS (
     SELECT 'overdue', case_id, seq FROM overdue
-    {" ".join(map(_declared, MEASURES))}
+    {" ".join(_declared(measure) for measure in MEASURES if not measure.charged)}
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
               WHERE e.ending = 'closed'
@@ -203,7 +204,8 @@ charged(measure, case_id, seq, path, department, post) AS (
     UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department, charged_post
               FROM stops WHERE result IN ('passed_on', 'void')
     UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM stops
-              WHERE claimed),
+              WHERE claimed
+    {" ".join(_declared(measure) for measure in MEASURES if measure.charged)}),
 cells AS (SELECT c.case_id, s.definition, c.measure, s.day, s.path, s.department, s.category, s.grp, s.post
           FROM counted c JOIN facts s ON s.case_id = c.case_id AND s.seq = c.seq
           UNION ALL

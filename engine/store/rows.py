@@ -178,7 +178,7 @@ class StoredLetterRow(LetterRow):
 
     size: int  # of its sealed bytes; 0: it has none, or not any more
     kept_at: int  # by the wall clock: `at` may lie in the past of a history that is replayed
-    decided: int = 0  # of a conflict: its number among the outcomes of its partition
+    decided: int = 0  # its number among the outcomes of its partition, or of intakes; 0: it is none
 
 
 LETTER_TEXTS = {

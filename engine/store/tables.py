@@ -360,7 +360,7 @@ dead_letters = Table(
     Column("published", Boolean, nullable=False, server_default=false()),  # it is on its topic
     _big("size"),  # bytes that are sealed of it; 0: none, or not any more
     _big("kept_at"),  # when it was kept last, by the wall clock
-    _big("decided"),  # of a conflict, as in `seen`; 0: that table has the outcome, or it never came to the log
+    _big("decided"),  # of a conflict, as in `seen`; of what an intake refused, its number among these; 0: of any other
 )
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
 Index(
@@ -658,6 +658,28 @@ Index(
     postgresql_where=text("status = 'sending'"),
 )
 Index("channel_messages_composed", channel_messages.c.composed_at, channel_messages.c.channel, channel_messages.c.id)
+
+subscriptions = Table(
+    "subscriptions",
+    metadata,
+    _key("id"),  # also the name of its channel, in `positions`, `channel_lines` and `channel_messages`
+    _text("principal"),
+    _text("name"),  # as its principal calls it
+    _text("kind"),  # webhook or stream
+    _text("url"),  # empty once it has ended; so are the secrets
+    _text("secret"),
+    _text("old_secret"),  # signs along until an instant
+    _big("old_until"),
+    _text("asks"),  # JSON: which lines for which posts
+    Column("wait_s", Integer, nullable=False, server_default="0"),  # how long a line waits for others
+    _big("made_at"),
+    _big("ended_at"),  # 0: it stands
+    _text("why"),  # it ended
+    _big("change"),  # number of the change that wrote it
+    sqlite_with_rowid=False,
+)
+Index("subscriptions_change", subscriptions.c.change)
+Index("subscriptions_of", subscriptions.c.principal, subscriptions.c.name)
 
 alerts_seen = Table(
     "alerts_seen",

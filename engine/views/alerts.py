@@ -267,14 +267,17 @@ def feed_lines(
     last = rows[-1].number if full else max(after, alerts.last_number(connection))
     if not rows:
         return FeedLines([], last, full)
-    names, lines = active_names(connection, policies), []
-    for row in rows:
-        line: dict[str, Any] = msgspec.json.decode(row.body)
-        words = dict(zip(("names", "sentence"), in_words(row, names), strict=True))
-        line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
-        line |= {"definition": row.definition, "why": row.reason, "told_at": names.instant(row.told_at)}
-        lines.append((row.number, msgspec.convert(line | words, FeedLine)))
-    return FeedLines(lines, last, full)
+    names = active_names(connection, policies)
+    return FeedLines([(row.number, line_shown(row, names)) for row in rows], last, full)
+
+
+def line_shown(row: DeliveryRow, names: Names) -> FeedLine:
+    """A line of the feed with its words, and its instants written out."""
+    line: dict[str, Any] = msgspec.json.decode(row.body)
+    words = dict(zip(("names", "sentence"), in_words(row, names), strict=True))
+    line |= {name: names.instant(line[name]) for name in INSTANTS if name in line}
+    line |= {"definition": row.definition, "why": row.reason, "told_at": names.instant(row.told_at)}
+    return msgspec.convert(line | words, FeedLine)
 
 
 def in_words(row: DeliveryRow, names: Names) -> tuple[LineNames, Words]:

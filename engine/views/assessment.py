@@ -21,8 +21,8 @@ from engine.slice.entering import active_at
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.assessment_rows import kind_of, rows_of
+from engine.views.figure_question import dashed, parse_day
 from engine.views.names import Names, active_names
-from engine.views.performance import dashed, parse_day
 from engine.views.present import Present, reading_of
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable, extent

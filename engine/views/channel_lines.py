@@ -1,10 +1,12 @@
 """What channels told: to whom, when, why, and what came of it; the latest first."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store import channels
-from engine.store.channels import Told
+from engine.store.channels import ChannelLine, Told
 from engine.store.database import Connection
 from engine.views.cursors import read_cursor, write_cursor
 from engine.views.names import Named, Names, active_names
@@ -55,8 +57,14 @@ class ChannelLinePage(Struct, frozen=True):
     as_of: str
 
 
-def channel_page(connection: Connection, policies: Policies, question: ChannelQuestion, now: int) -> ChannelLinePage:
-    """The lines that are asked for. Raises Unanswerable."""
+def channel_page(
+    connection: Connection,
+    policies: Policies,
+    question: ChannelQuestion,
+    now: int,
+    may_see: Callable[[ChannelLine], bool] = lambda line: True,
+) -> ChannelLinePage:
+    """The lines that are asked for, and may be seen. Raises Unanswerable."""
     if question.status and question.status not in STATUSES:
         raise BadQuestion("status", "no line of a channel has such a status", f"choose one of: {', '.join(STATUSES)}")
     check_limit(question.limit, MOST)
@@ -73,7 +81,8 @@ def channel_page(connection: Connection, policies: Policies, question: ChannelQu
     shown = rows[: question.limit]
     last = shown[-1].line if shown else None
     more = write_cursor(last.told_at, last.channel, last.id) if last and len(rows) > len(shown) else None
-    return ChannelLinePage([_shown(row, names) for row in shown], more, names.instant(now))
+    found = [_shown(row, names) for row in shown if may_see(row.line)]
+    return ChannelLinePage(found, more, names.instant(now))
 
 
 def _shown(row: Told, names: Names) -> ChannelLineShown:

@@ -47,15 +47,16 @@ class EventStatus(Struct, frozen=True, omit_defaults=True, kw_only=True):
     that is parked, `waits_for` names the types of events that end its wait, left out where time alone does, and `until`
     is the instant that ends it in vain.
     Of what was taken, `place` says where its case lies, `time` whether its instant was `believed` or `clamped`, and
-    `similar` which open cases may be the same problem.
+    `similar` which open cases may be the same problem. What was refused before it came to the log has no `partition`
+    and no `position`.
     """
 
     outcome: str
     source: str
     id: str
     case: str = ""
-    partition: int
-    position: int
+    partition: int | None = None
+    position: int | None = None
     reason: str = ""
     field: str = ""
     detail: str = ""

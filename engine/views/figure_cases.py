@@ -41,7 +41,7 @@ from engine.views.questions import BadQuestion, check_limit
 from schemas.short_numbers import short_number
 from workflows import case as cases
 from workflows.case import TOTAL
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, MEASURES
 from workflows.figure_words import FigureMeaning, meaning_of
 from workflows.figures import SHARES, terms_of
 from workflows.machine import Definition
@@ -66,6 +66,8 @@ OPEN = {
 }
 IN_HAND = {"held.open": (MISSED, AHEAD), "held.overdue": (MISSED,)}
 """Figures of open cases, by how late those are that count."""
+ELSEWHERE = (*CHARGED, *(measure.name for measure in MEASURES if measure.charged))
+"""Counts that may lie elsewhere than their problem: at the unit that is charged."""
 
 
 class FigureCasesQuestion(PerformanceQuestion, frozen=True, kw_only=True):
@@ -295,7 +297,7 @@ def counted_cases(opening: Opening, kind: Definition) -> Opened:
     connection, selection, keys, measure = opening.connection, opening.selection, opening.keys, opening.measure
     terms = terms_of(measure, kind.sums, kind.ratios)
     after = opening.begins_after(tuple[str, int, str]) or (-1, "")
-    charged = any(name.partition(":")[0] in CHARGED for name in (*terms.numerator, *(terms.denominator or ())))
+    charged = any(name.partition(":")[0] in ELSEWHERE for name in (*terms.numerator, *(terms.denominator or ())))
     inside = "/" if charged else inside_of(opening)
     rows, total = figure_cases.counted(connection, selection, keys, terms, inside, after, opening.limit)
     left = figure_cases.archived(connection, selection, keys, terms)

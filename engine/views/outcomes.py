@@ -15,7 +15,7 @@ from msgspec import Struct
 from engine.policies import Policies
 from engine.store import alerts, archives, event_outcomes, exports
 from engine.store.database import Connection
-from engine.store.event_outcomes import BEGINNING
+from engine.store.event_outcomes import AT_INTAKE, BEGINNING
 from engine.store.meta import read_meta
 from engine.store.rows import SeenRow, StepRow
 from engine.views.cursors import read_cursor, write_cursor
@@ -124,5 +124,7 @@ def outcomes_of(connection: Connection, policies: Policies, rows: list[SeenRow])
     for row in rows:
         status = status_of(connection, policies, row, steps.get(row.case_id, ()))
         said = {name: getattr(status, name) for name in EventStatus.__struct_fields__}
+        if row.partition == AT_INTAKE:
+            said |= {"partition": None, "position": None}
         found.append(SentOutcome(**said, actor=row.actor, decided_at=written(row.decided_at)))
     return found

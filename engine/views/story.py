@@ -194,6 +194,10 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Escalated():
             levels, why = f"L{fact.was_level} → L{fact.level}", step.word(WORDS, fact.reason)
             return f"{step.say('上报上级', 'escalated')} {levels}: {why}"
+        case facts.GivenAgainstTable():
+            other, usual = names.department(fact.department).name, names.department(fact.named).name
+            where = step.say(f"应为{usual}", f"where {usual} is named")
+            return f"{step.say('不按责任部门', 'against the table')} {other}, {where}: {step.word(WORDS, fact.reason)}"
         case facts.Returned():
             return f"{step.both('退回 returned')}: {step.word(WORDS, fact.reason)}"
         case facts.Suspended():

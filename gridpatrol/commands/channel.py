@@ -1,6 +1,7 @@
 """`gridpatrol channel`: where alerts are told outside of this house, whether it works, and what was told to whom."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -12,10 +13,11 @@ from consumers.channels.settings import Channel, ChannelFile, read_channels
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, SettingsError
 from engine.settings import Settings
-from engine.store import audit, channels
+from engine.store import audit, channels, subscriptions
 from engine.store.audit import Act
 from engine.store.channels import ChannelState
 from engine.store.database import open_database
+from engine.store.subscriptions import SubscriptionRow
 from engine.views.channel_lines import STATUSES, ChannelQuestion, channel_page
 from gridpatrol import options, pages
 from gridpatrol.render.tables import minute, table
@@ -60,7 +62,8 @@ def check(file: str | None) -> None:
 @options.database
 @options.as_json
 def list_channels(file: str | None, database: str | None, as_json: bool) -> None:
-    """List the channels, and how each stands: lines of the feed that it has not taken in, lines that wait, messages.
+    """List the channels and the subscriptions, and how each stands: lines of the feed that it has not taken in, lines
+    that wait, messages.
 
     \b
     Example:
@@ -68,10 +71,11 @@ def list_channels(file: str | None, database: str | None, as_json: bool) -> None
     """
     settings = settings_of(channels=file, database=database)
     config = config_of(settings) if settings.channels else ChannelFile()
-    states = states_of(settings, list(config.channels))
+    states, subscribed = states_of(settings, list(config.channels))
     if as_json:
-        return options.print_json([members_of(config, state) for state in states])
-    rows = []
+        found = [members_of(config, state) for state in states]
+        return options.print_json(found + [members_of_subscription(row, state) for row, state in subscribed])
+    rows: list[tuple[Any, ...]] = []
     for state in states:
         known = config.channels.get(state.channel)
         routes = ", ".join(route.name for route in config.routes_of(state.channel)) or "none"
@@ -79,6 +83,11 @@ def list_channels(file: str | None, database: str | None, as_json: bool) -> None
         tried = options.utc(state.tried_at) if state.tried_at else ""
         kind = (known.kind, known.where, routes) if known else ("not in the file", "", "")
         rows.append((state.channel, *kind, *counts, tried, state.reply))
+    for row, state in subscribed:
+        counts = (state.behind, state.waiting, state.sending, state.sent, state.given_up)
+        tried = options.utc(state.tried_at) if state.tried_at else ""
+        whose = f"{row.principal}: {row.name}"
+        rows.append((row.id, f"subscribed {row.kind}", host_of(row), whose, *counts, tried, state.reply))
     heads = ("channel", "kind", "leads to", "routes", "behind", "waiting", "sending", "sent", "given up")
     table((*heads, "last try", "reply"), rows, right=(4, 5, 6, 7, 8))
 
@@ -164,7 +173,8 @@ def retry(name: str, database: str | None) -> None:
       gridpatrol channel retry mail
     """
     settings = settings_of(database=database)
-    known = [state.channel for state in states_of(settings, [])]
+    states, subscribed = states_of(settings, [])
+    known = [state.channel for state in states] + [row.id for row, _ in subscribed]
     if name not in known:
         raise click.UsageError(f"no channel {name!r} has told anything; there are: {', '.join(known) or 'none'}")
     with reading(settings) as opened, opened.begin() as connection:
@@ -183,19 +193,43 @@ def config_of(settings: Settings) -> ChannelFile:
     return read_channels(settings.channels)
 
 
-def states_of(settings: Settings, names: list[str]) -> list[ChannelState]:
-    """How each channel stands; before a database is there, how each will begin."""
+Subscribed = tuple[SubscriptionRow, ChannelState]
+"""A subscription, and how it stands."""
+
+
+def states_of(settings: Settings, names: list[str]) -> tuple[list[ChannelState], list[Subscribed]]:
+    """How each channel stands, and each subscription; before a database is there, how each will begin."""
     if not exists(settings.database):
-        return [ChannelState(name) for name in names]
+        return [ChannelState(name) for name in names], []
     database = open_database(settings.database)
     try:
         if is_empty(database):
-            return [ChannelState(name) for name in names]
+            return [ChannelState(name) for name in names], []
         database.check_schema()
         with database.read() as connection:
-            return channels.states(connection, names)
+            rows = subscriptions.listed(connection)
+            subscribed = channels.states_of(connection, [row.id for row in rows])
+            return channels.states(connection, names), list(zip(rows, subscribed, strict=True))
     finally:
         database.close()
+
+
+def host_of(row: SubscriptionRow) -> str:
+    """Where a subscription leads to; empty of a stream."""
+    return urlsplit(row.url).hostname or ""
+
+
+def members_of_subscription(row: SubscriptionRow, state: ChannelState) -> dict[str, Any]:
+    """A subscription as JSON shows it; no secret and no address is in it."""
+    members = {
+        "kind": f"subscribed {row.kind}",
+        "leads_to": host_of(row) or None,
+        "posts": 0,
+        "routes": [row.name],
+        "principal": row.principal,
+    }
+    counts: dict[str, Any] = msgspec.to_builtins(state)
+    return {"channel": row.id} | members | counts
 
 
 def members_of(config: ChannelFile, state: ChannelState) -> dict[str, Any]:

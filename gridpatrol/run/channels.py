@@ -1,4 +1,4 @@
-"""The channels of a process that tells alerts: the embedded server, or the alerts role of a cluster."""
+"""Channels and subscriptions of a process that tells alerts: the embedded server, or the alerts role of a cluster."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from consumers.channels.keeper import ChannelKeeper
 from engine.metrics.counters import Counters
 from engine.settings import Settings
 from engine.store.database import Database
+from engine.subscribers import Subscribers
 from engine.wall_clock import WallClock
 
 
@@ -23,11 +24,12 @@ def judged(database: Database) -> Callable[[], int]:
 
 @contextmanager
 def channels_of(settings: Settings, database: Database, counters: Counters, *, leased: bool) -> Iterator[None]:
-    """The channels of the settings send meanwhile, if there are any. SettingsError where their file cannot be used."""
-    if not settings.channels:
-        yield
-        return
-    keeper = ChannelKeeper(database, settings.channels, counters, judged, leased=leased)
+    """The channels of the settings send meanwhile, if there are any, and the subscriptions. SettingsError where a file
+    cannot be used."""
+    who = Subscribers(settings.principals)
+    keeper = ChannelKeeper(
+        database, settings.channels, counters, judged, leased=leased, who=who, private=settings.webhook_private
+    )
     keeper.start()
     try:
         yield

@@ -76,11 +76,18 @@ class Returned(EventData, frozen=True, kw_only=True):
     reason: Literal["not_our_duty", "not_our_area", "insufficient", "wrong_category"]
 
 
+AgainstTable = Literal["capacity", "expertise", "nearer", "orders", "other"]
+"""Why a case goes to another department than the pack names for its category. The words for it go into `note`,
+sealed."""
+
+
 class Dispatched(EventData, frozen=True, kw_only=True):
-    """Sent to a department to be handled (派遣): one leads, others assist (M18)."""
+    """Sent to a department to be handled (派遣): one leads, others assist (M18). To another one than the pack names for
+    the category it needs a `reason` where the pack says so (统一调度指挥, M55)."""
 
     lead: Code
     assisting: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()
+    reason: AgainstTable | None = None
 
 
 class DepartmentArrived(EventData, frozen=True, kw_only=True):
@@ -141,10 +148,12 @@ class Resumed(EventData, frozen=True, kw_only=True):
 
 
 class Reassigned(EventData, frozen=True, kw_only=True):
-    """Another owner by order (统一调度, M55): to a grid or to a department."""
+    """Another owner by order (统一调度, M55): to a grid or to a department. The `reason` is asked for as of a
+    dispatch."""
 
     to_grid: Code | None = None
     to_department: Code | None = None
+    reason: AgainstTable | None = None
 
 
 class Merged(EventData, frozen=True, kw_only=True):
@@ -284,6 +293,10 @@ INCIDENT = Kind(
         "policy": ("政策原因", "by policy"),
         "transferred": ("已移交", "handed over elsewhere"),
         "error": ("录入有误", "entered by mistake"),
+        "capacity": ("力量不足", "too few hands"),
+        "expertise": ("专业所需", "needs other skills"),
+        "nearer": ("就近处置", "nearer by"),
+        "orders": ("上级指定", "ordered from above"),
         **WORDS_OF_PROPOSALS,
     },
 )

@@ -10,6 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from consumers.channels.outcome import Outcome
+from engine.operations.subscriptions import SubscriptionWanted, make
+from engine.principals import LOCAL
 from gridpatrol.cli import main
 from tests.support.builders import at
 from tests.support.channel_feed import (
@@ -23,6 +25,7 @@ from tests.support.channel_feed import (
     one_channel,
 )
 from tests.support.receivers import HttpReceiver, http_receiver
+from workflows.selection import Selection
 
 MORNING, MINUTE = at("03-02 09:00"), 60_000
 pytestmark = pytest.mark.usefixtures("as_it_was")
@@ -107,3 +110,22 @@ def test_what_was_told_is_listed_and_what_was_given_up_is_tried_anew(sqlite_url,
     assert audit[0]["act"] == "channel.retried"
     [state] = json.loads(run("channel", "list", "--channels", file, *asked).output)
     assert (state["sending"], state["given_up"]) == (1, 0)
+
+
+def test_subscriptions_are_listed_below_the_channels_without_secret_and_address(sqlite_url, tmp_path):
+    with database_with_pack(sqlite_url) as database:
+        wanted = SubscriptionWanted(name="my desk", url="https://desk.example/hush")
+        row = make(database, LOCAL, wanted, Selection(), MORNING)
+        make(database, LOCAL, SubscriptionWanted(name="my stream"), Selection(), MORNING)
+        feed(database, MORNING, alert(1, due=MORNING))
+    table = run("channel", "list", "--database", sqlite_url).output
+    assert "desk.example" in table and "local: my desk" in table and row.secret not in table
+    hook, stream = json.loads(run("channel", "list", "--database", sqlite_url, "--json").output)
+    assert (hook["channel"], hook["leads_to"], hook["principal"], hook["behind"]) == (
+        row.id,
+        "desk.example",
+        "local",
+        1,
+    )
+    assert (stream["kind"], stream["leads_to"]) == ("subscribed stream", None)
+    assert "0 messages of" in run("channel", "retry", row.id, "--database", sqlite_url).output

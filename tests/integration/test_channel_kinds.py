@@ -16,12 +16,12 @@ import msgspec
 import pytest
 
 from consumers.channels import signatures
-from consumers.channels.addresses import AddressRefused, is_public
 from consumers.channels.http_request import ask, retry_after_s
 from consumers.channels.kinds import send
 from consumers.channels.message import Message, MessageLine
 from consumers.channels.outcome import Outcome
 from consumers.channels.settings import Channel, Secret
+from engine.addresses import AddressRefused, is_public
 from lab.parts.certificates import Certificate, make_certificate
 from schemas.messages import Words
 from tests.support.channel_feed import SECRET

@@ -167,7 +167,7 @@ def test_a_role_is_one_plain_command_with_settings_that_can_work(service, tmp_pa
     assert settings.kafka and settings.log_format == "json"
     assert settings.database.startswith("postgresql://gridpatrol:") and "file@postgres/" in settings.database
     assert settings.listen.startswith("0.0.0.0:")
-    assert (settings.principals != "") == (settings.role == "gateway")
+    assert (settings.principals != "") == (settings.role in ("gateway", "alerts"))
 
 
 @each_role

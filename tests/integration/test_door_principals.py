@@ -61,6 +61,15 @@ ASKING = [
     ("GET", "/v1/alerts", "reads"),
     ("GET", "/v1/alerts/stream", "reads"),
     ("POST", "/v1/alerts/seen", ""),
+    ("POST", "/v1/subscriptions", "subscribes"),
+    ("GET", "/v1/subscriptions", ""),
+    ("GET", "/v1/subscriptions/x", ""),
+    ("DELETE", "/v1/subscriptions/x", ""),
+    ("POST", "/v1/subscriptions/x/secrets", ""),
+    ("POST", "/v1/subscriptions/x/place", ""),
+    ("GET", "/v1/subscriptions/x/lines", ""),
+    ("GET", "/v1/subscriptions/x/stream", ""),
+    ("GET", "/v1/subscriptions/x/deliveries", ""),
     ("GET", "/v1/deliveries", "operator"),
     ("GET", "/v1/performance", "reads"),
     ("GET", "/v1/performance/cases", "reads"),
@@ -104,6 +113,7 @@ HOLDS = {
     "actors": {"hotline", "app"},
     "reads": {"supervision"},
     "speaks": {"app", "supervision"},  # whoever may speak for the post that is asked for, and who reads
+    "subscribes": {"hotline", "app", "supervision"},  # who speaks or reads
     "operator": {"ops"},
     "": set(TOKENS) - {"new"},
 }
@@ -228,7 +238,7 @@ def test_a_right_opens_its_routes_and_no_others(still: Served, method: str, path
         if name in HOLDS[right]:
             assert answer.status_code not in (401, 403), answer.text
         else:
-            body, lacks = problem(answer, 403), "reads" if right == "speaks" else right
+            body, lacks = problem(answer, 403), "reads" if right in ("speaks", "subscribes") else right
             assert (body["reason"], body["right"]) == ("no_right", lacks)
             assert name in body["detail"] and lacks in body["remedy"]
 

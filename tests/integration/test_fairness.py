@@ -222,7 +222,7 @@ def test_one_letter_that_the_database_refuses_holds_up_none_of_its_group(databas
     with prepared(database_url) as engine:
         turned = Writer(engine)
         good, other = turned.keep(letter(1)), turned.keep(letter(2, "neighbour"))
-        row, sealed, _ = letter(3)
+        row, sealed, *_ = letter(3)
         bad = turned.keep(DeadLetter(msgspec.structs.replace(row, at=None), sealed))
         turned.write_batch()
         assert bad.kept.exception(0) is not None

@@ -42,10 +42,11 @@ from tests.support.builders import HOTLINE, MEMBER, event, instant, noise, subje
 from tests.support.stored_texts import of_texts
 
 PARTITIONS = 8
-TOKEN = new_token()
+TOKEN, HOTLINES = new_token(), new_token()
 FILE = f"""
 [principal.hotline]
 actors = ["{HOTLINE}"]
+tokens = ["{digest_of(HOTLINES)}"]
 [principal.phones]
 actors = ["WY??-*"]
 [principal.ops]
@@ -69,6 +70,14 @@ class Place:
         """New cases, one home after another."""
         self.count += number
         return [subject(home or HOMES[n % len(HOMES)], n) for n in range(self.count - number + 1, self.count + 1)]
+
+    def told(self, token: str, source: str) -> list[Any]:
+        """What the door tells a principal of all that it has sent from a source."""
+        url, header = self.installation["gateway-1"].url, {"Authorization": f"Bearer {token}"}
+        answer = httpx.get(f"{url}/v1/outcomes", params={"source": source, "limit": 500}, headers=header)
+        assert answer.status_code == 200, answer.text
+        found: list[Any] = answer.json()["outcomes"]
+        return found
 
     def seen(self, source: str, id_: str) -> SeenRow | None:
         """What became of an event; nothing while it is not decided."""
@@ -221,6 +230,10 @@ def test_a_forged_actor_is_refused_and_the_letter_is_published(place: Place) -> 
     assert (kept.event_id, kept.case_id) == (forged["id"], case)
     assert place.seen(forged["source"], forged["id"]) is None
     assert not place.facts(case)
+    told = [each for each in place.told(HOTLINES, forged["source"]) if each["id"] == forged["id"]]
+    assert [(each["outcome"], each["reason"], each["field"]) for each in told] == [("refused", "forbidden", "actor")]
+    assert "partition" not in told[0] and "position" not in told[0]
+    assert forged["id"] not in [each["id"] for each in place.told(TOKEN, forged["source"])], "its sender alone is told"
 
     def published() -> list[Any]:
         return [m for m in read_topic(place.bootstrap, place.topics.deadletter) if m.key.decode() == kept.id]

@@ -19,10 +19,11 @@ from engine.operations import resubmission
 from engine.policies import Policies
 from engine.principals import digest_of, new_token
 from engine.runtime import Engine
-from engine.store import event_outcomes, tables, writes
+from engine.store import dead_letters, event_outcomes, tables, writes
 from engine.store.rows import OUTCOMES_A_VERSION, SeenRow
 from engine.views.outcomes import OutcomePage, OutcomeQuestion, outcome_page
 from engine.views.questions import BadQuestion
+from schemas.refusals import Reason, Refusal
 from tests.support.builders import DAY, HOTLINE, LEAF, MEMBER, OPERATOR, event, subject
 from tests.support.serving import Served, prepared, served, tell
 from tests.support.settings_files import read_at_once
@@ -188,7 +189,8 @@ def test_each_page_goes_along_an_index(engine: Engine) -> None:
             asked.append((statement, values))
 
         sql_events.listen(connection, "before_cursor_execute", note)
-        found = event_outcomes.read(connection, SOURCE, {}, {0: 3 * OUTCOMES_A_VERSION, 1: 9}, 10)
+        last = {event_outcomes.AT_INTAKE: 9, 0: 3 * OUTCOMES_A_VERSION, 1: 9}
+        found = event_outcomes.read(connection, SOURCE, {}, last, 10)
         sql_events.remove(connection, "before_cursor_execute", note)
         assert [row.id for row in found[0]] == [f"e{n}" for n in range(10)] and found[1] == []
         word = "EXPLAIN QUERY PLAN" if engine.database.dialect == "sqlite" else "EXPLAIN"
@@ -198,6 +200,46 @@ def test_each_page_goes_along_an_index(engine: Engine) -> None:
             plan = str(connection.exec_driver_sql(f"{word} {statement}", values).all())
             assert "seen_source" in plan or "dead_letters_conflicts" in plan, plan
             assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+# ---- what an intake refuses ---------------------------------------------------------------------------------
+
+
+def refused_at_intake(engine: Engine, *letters: tuple[int, str], source: str = SOURCE, sender: str = "test") -> None:
+    """Let the intake of a system refuse messages: offset and id of the event."""
+    with engine.database.begin() as connection:
+        why = Refusal(Reason.FORBIDDEN, "actor", "it may not speak for this post")
+        dead_letters.write(
+            connection,
+            [
+                dead_letters.dead_letter(
+                    f"intake-{sender}-0-{offset}", now_ms(), why, sender, "{}", source=source, event_id=id_
+                )._replace(at_intake=True)
+                for offset, id_ in letters
+            ],
+        )
+
+
+def test_what_an_intake_refuses_is_told_once_in_its_order_among_what_was_decided(engine: Engine) -> None:
+    now = now_ms()
+    tell(engine, report("report", now), now)
+    first = ask(engine)
+    assert told(first) == [("report", "done")]
+    refused_at_intake(engine, (1, "a"), (2, "b"))
+    refused_at_intake(engine, (3, "elsewhere"), source="app/other")
+    second = ask(engine, first.next)
+    assert told(second) == [("a", "refused"), ("b", "refused")]
+    assert (second.outcomes[0].reason, second.outcomes[0].field) == ("forbidden", "actor")
+    assert second.outcomes[0].partition is None and second.outcomes[0].position is None
+    refused_at_intake(engine, (2, "b"), (4, "c"))  # a gateway died before it had committed its offset
+    third = ask(engine, second.next)
+    assert told(third) == [("c", "refused")]
+    assert told(ask(engine, third.next)) == [] and len(ask(engine).outcomes) == 4
+    assert told(ask(engine, source="app/other")) == [("elsewhere", "refused")]
+    found, after = list[tuple[str, str]](), ""
+    while (page := ask(engine, after, limit=1)).outcomes or page.more:
+        found, after = found + told(page), page.next
+    assert sorted(found) == sorted(told(ask(engine))), "page by page as well"
 
 
 # ---- who is told --------------------------------------------------------------------------------------------
@@ -240,6 +282,12 @@ def test_the_principal_that_sent_an_event_is_told_and_no_other_one(door: Served)
         connection.exec_driver_sql("UPDATE seen SET principal = ''")
     assert [len(asked_by(door, name)["outcomes"]) for name in ("other", "all")] == [1, 1]
     assert door.client.get("/v1/outcomes", params={"source": SOURCE}).status_code == 401
+
+
+def test_the_system_whose_intake_refused_is_told_and_no_other_one(door: Served) -> None:
+    refused_at_intake(door.engine, (1, "mine"), sender="phone")
+    assert [(each["id"], each["outcome"]) for each in asked_by(door, "phone")["outcomes"]] == [("mine", "refused")]
+    assert asked_by(door, "other")["outcomes"] == [] == asked_by(door, "all")["outcomes"]
 
 
 def test_a_page_of_what_others_sent_is_passed_over_and_not_stopped_at(door: Served) -> None:

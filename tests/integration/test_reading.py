@@ -268,9 +268,17 @@ SPEAKS = {
     "/me",
     "/me/post",
     "/sign-out",
+    "/v1/subscriptions",
+    "/v1/subscriptions/{subscription:str}",
+    "/v1/subscriptions/{subscription:str}/secrets",
+    "/v1/subscriptions/{subscription:str}/place",
+    "/v1/subscriptions/{subscription:str}/lines",
+    "/v1/subscriptions/{subscription:str}/stream",
+    "/v1/subscriptions/{subscription:str}/deliveries",
 }
 """Routes that tell who speaks of itself and of what it sent; what is similar is told in brief to whoever would report
-it. A file is given to who reads the words of its case, which `test_files` asks."""
+it. A file is given to who reads the words of its case, which `test_files` asks. What a subscription tells,
+`test_door_subscriptions` and `test_subscriptions` ask."""
 READS: dict[str, str] = {
     "/v1/tasks": "/v1/tasks?post=WY01-CHIEF",
     "/v1/incidents": "/v1/incidents?search={case}",

@@ -17,9 +17,9 @@ from engine.clock import now_ms
 from engine.store.database import open_database
 from lab.parts.postgres import fresh_database
 from schemas.partition import home_of, partition_of
-from tests.support.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, event, instant, subject, weiyang
+from tests.support.builders import BARE, DAY, HOTLINE, LEAF, STREET, at, changed, event, instant, subject, weiyang
 from tests.support.examples import examples
-from tests.support.histories import MINUTE, Choice, Teller, as_before, live, plots, write
+from tests.support.histories import IN_THE_FIELD, MINUTE, Choice, Teller, as_before, live, plots, write
 from tests.support.serving import prepared, tell
 from tests.support.stored_texts import of_texts
 from tests.unit.test_fold import rectified
@@ -71,8 +71,9 @@ def random_lives(count: int):
 
 
 def told_lives():
-    """An overdue request that is acknowledged, an incident that a street cannot handle alone, two in which units are
-    ordered to rectify, and requests that are taken up again: one of them late, and one closed again in time."""
+    """An overdue request that is acknowledged, an incident that a street cannot handle alone, one that is given to
+    departments that the pack does not name, two in which units are ordered to rectify, and requests that are taken up
+    again: one of them late, and one closed again in time."""
     seen = Teller(101)
     due = instant(seen.now + 1440 * MINUTE)
     assert seen.say(
@@ -95,7 +96,19 @@ def told_lives():
     assert before.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
     assert before.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
     again = [taken_up_again(106, 7 * 1440, 2), taken_up_again(107, 1440, 1), taken_up_again(108, 1440, 3)]
-    return [seen.life, high.life, rectified(104).life, rectified(105, upto=3).life, *again, as_before(before.life)]
+    against = Teller(109, changed(IN_THE_FIELD, options={"against_table": ("dispatcher", "chief")}))
+    assert against.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01")
+    assert against.say("incident.dispatched", "WY01-CHIEF", lead="WY-URBAN", reason="capacity")
+    assert against.say("incident.reassigned", "WY-DISPATCH", to_department="WY-BUILD", reason="orders")
+    return [
+        seen.life,
+        high.life,
+        against.life,
+        rectified(104).life,
+        rectified(105, upto=3).life,
+        *again,
+        as_before(before.life),
+    ]
 
 
 def taken_up_again(number: int, after: int, times: int):

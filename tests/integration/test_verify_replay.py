@@ -152,6 +152,7 @@ def test_every_table_is_compared_or_said_not_to_follow_from_the_log() -> None:
         "channel_lines": "what channels told of it, and when",
         "channel_messages": "what channels sent, and what was answered",
         "alerts_seen": "what posts say that they have seen: no fact",
+        "subscriptions": "who wants to be told, and by which way: in no log",
         "people": "who may speak by a token of his own: in no log",
         "files": "photos that were sent beside the log",
         "file_references": "held against the facts by the files' own check",

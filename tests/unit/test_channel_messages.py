@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from consumers.channels.message import SHOWN, Message, ToldLine, compose, severity_of, when_words
+from consumers.channels.message import SHOWN, Message, ToldLine, compose, when_words
 from engine.views.names import Names
 from schemas.messages import Line
 from tests.support.builders import HOUR, at, subject, weiyang
 from tests.support.channel_feed import CHIEF, alert, notice
+from workflows.selection import severity_of
 
 NOW = at("03-02 09:00")
 NAMES = Names(weiyang())

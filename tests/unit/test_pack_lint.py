@@ -541,6 +541,11 @@ ONE_FINDING = {
         "error pack.toml:35 hold: '2 hours' is too long",
         "2 minutes",
     ),
+    "a role that gives nothing to a department": (
+        ("pack.toml", "parked_cap = 8", 'parked_cap = 8\nagainst_table = ["sponsor"]'),
+        "error pack.toml options.against_table: role 'sponsor' may give no case to a department",
+        "dispatcher",
+    ),
     "a barred kind of which there is no grid": (
         ("pack.toml", '["factory"]', '["mine"]'),
         "warning pack.toml options.barred_verifiers: no grid is of the kind 'mine'",

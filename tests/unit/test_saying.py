@@ -75,7 +75,7 @@ def fitting(trigger: str, case: Case, now: int) -> Iterator[dict[str, Any]]:
         case "incident.dispatched":
             yield {"lead": "WY-URBAN"}
         case "incident.reassigned":
-            yield {"to_grid": "WY02", "reason": example.get("reason", "")}
+            yield {"to_grid": "WY02"}
         case "incident.reported_up":
             yield {}
         case "incident.escalated":

@@ -39,6 +39,14 @@ MEASURES_OF_REPORTED = (
     Measure("reported", facts.Reported, per="source", zh="上报的件数", en="cases reported"),
     Measure("handled", facts.Handled, zh="处置完成的次数", en="completions of handling"),
     Measure("returned", facts.Returned, zh="退回的次数", en="returns to who sent it"),
+    Measure(
+        "given_against_table",
+        facts.GivenAgainstTable,
+        per="reason",
+        zh="不按责任部门派遣、改派的次数，计在派遣者的网格",
+        en="cases given to another department than the pack names, at the grid of who gave them",
+        charged=True,
+    ),
     Measure("suspended", facts.Suspended, zh="挂账的次数", en="suspensions"),
     Measure("urged", facts.Urged, zh="催办的次数", en="urgings by a supervisor"),
     Measure(

@@ -267,6 +267,8 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     main_definition: str = ""  # the kind of case that figures speak of unless asked; empty: the reference
     daily_at: int = DAILY_AT  # local minute of the day: what a reporter need not hear at once comes in one line then
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""  # of positions that say none; empty: WGS84, perhaps
+    against_table: tuple[str, ...] = ()  # roles that may give a case to another department than its category's, with a
+    # reason (M55); empty: whoever dispatches may, and says none
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -106,6 +106,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     main_definition: str = ""
     daily_notices: str = ""
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""
+    against_table: tuple[str, ...] = ()
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -224,6 +225,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         main_definition=given.main_definition,
         daily_at=DAILY_AT if daily[0] == DAILY_AT else daily[0],
         crs=given.crs,
+        against_table=given.against_table,
     )
 
 

@@ -1,10 +1,10 @@
 """The kinds of channel: how each writes a message, and what its answers mean."""
 
-from consumers.channels.addresses import AddressRefused, ChannelAway
 from consumers.channels.kinds import mail, robots, template, webhook
 from consumers.channels.message import Message
 from consumers.channels.outcome import Outcome
 from consumers.channels.settings import ROBOTS, Channel
+from engine.addresses import AddressRefused, ChannelAway
 
 
 def send(channel: Channel, message: Message, now_ms: int) -> Outcome:

@@ -7,11 +7,11 @@ from email.message import EmailMessage
 from email.utils import formatdate
 from typing import Any
 
-from consumers.channels.addresses import ChannelAway, look_up
 from consumers.channels.http_request import trusting
 from consumers.channels.message import Message, in_language, plain_text
 from consumers.channels.outcome import Outcome
 from consumers.channels.settings import Channel
+from engine.addresses import ChannelAway, look_up
 
 FOREVER = 500
 """From here on a reply code says that no other try does better; below that, that one may (RFC 5321, 4.2.1)."""

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
 from schemas.kinds import KINDS
+from schemas.kinds.incident import Dispatched, Reassigned
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
@@ -36,6 +37,10 @@ from workflows.policy.settings import FILE
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
 NOTICES = "notices.csv"
 HORIZON_DAYS = 90  # a horizon nearer than this gets a warning
+GIVES = frozenset(
+    trigger for kind in KINDS for trigger, event in kind.events.items() if event.data in (Dispatched, Reassigned)
+)
+"""The events by which a case is given to a department."""
 
 
 # ---- categories and authority -------------------------------------------------------------------------
@@ -339,6 +344,11 @@ def lint_options(context: LintContext) -> None:
     if options.main_definition and options.main_definition not in DEFINITIONS:
         text = f"{options.main_definition!r} is no kind of case"
         context.problems.error(FILE, 0, "options.main_definition", text, one_of(tuple(DEFINITIONS)))
+    given_by = {row.role for row in context.pack.roles if row.trigger in GIVES}
+    for role in options.against_table:
+        if role not in given_by:
+            text = f"role {role!r} may give no case to a department"
+            context.problems.error(FILE, 0, "options.against_table", text, one_of(given_by))
     kinds = {grid.kind for grid in context.pack.grids}
     for kind in options.barred_verifiers:
         if kind not in kinds:

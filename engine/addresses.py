@@ -1,12 +1,15 @@
-"""Where a channel may connect to: a host is looked up once, all of its addresses are checked, and only a checked one is
+"""Where messages may be sent: a host is looked up once, all of its addresses are checked, and only a checked one is
 connected to, so that a name cannot mean another address by then (DNS rebinding).
 
-Addresses of one's own machine and network are refused unless the channel says `private = true`: who can write the file
-of channels or a DNS record could else reach what listens there in trust.
+Addresses of one's own machine and network are refused unless the channel says `private = true`, or for subscriptions
+the setting `webhook_private`: who can write the file of channels, a subscription or a DNS record could else reach what
+listens there in trust.
 """
 
 import ipaddress
+import re
 import socket
+from urllib.parse import urlsplit
 
 from engine.errors import TRY_AGAIN, GridpatrolError
 
@@ -37,6 +40,17 @@ def is_public(text: str) -> bool:
         if inner is not None:
             address = inner
     return address.is_global and not address.is_multicast
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an address of HTTP or HTTPS with a host, and without a user."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    plain = text.isascii() and not re.search(r"[\x00-\x20\x7f]", text)
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.username and port != 0
 
 
 def look_up(host: str, port: int, private: bool) -> list[str]:
