@@ -26,8 +26,7 @@ _OF_LETTER = {
     "decided_at": "at",
 }
 _LETTER = ", ".join(_OF_LETTER.get(name, name) for name in SeenRow.__struct_fields__)
-_WHICH = "source = ? AND partition = {p} AND decided > {a} AND decided <= {u} ORDER BY decided LIMIT ?"
-_CONFLICTS = "decided <> 0 AND " + _WHICH
+_WHICH = "decided <> 0 AND source = ? AND partition = {p} AND decided > {a} AND decided <= {u} ORDER BY decided LIMIT ?"
 
 
 def read_last(connection: Connection) -> dict[int, int]:
@@ -43,7 +42,7 @@ def read(
     wanted = [(partition, after.get(partition, BEGINNING), upto) for partition, upto in last.items()]
     wanted = [row for row in wanted if row[1] < row[2]]
     found: dict[int, list[SeenRow]] = {partition: [] for partition, _, _ in wanted}
-    for table, names, which in (("seen", _SEEN, _WHICH), ("dead_letters", _LETTER, _CONFLICTS)):
+    for table, names, which in (("seen", _SEEN, _WHICH), ("dead_letters", _LETTER, _WHICH)):
         sql = f"SELECT {names} FROM {table} WHERE {which}"
         if is_sqlite(connection):  # where a statement more costs no way to a server
             asked = sql.format(p="?", a="?", u="?")
