@@ -33,8 +33,7 @@ _OF_LETTER = {
 _LETTER = ", ".join(_OF_LETTER.get(name, name) for name in SeenRow.__struct_fields__)
 _OF_REFUSED = _OF_LETTER | {"partition": str(AT_INTAKE), "position": "-1", "outcome": "'refused'"}
 _REFUSED = ", ".join(_OF_REFUSED.get(name, name) for name in SeenRow.__struct_fields__)
-_WHICH = "source = ? AND partition = {p} AND decided > {a} AND decided <= {u} ORDER BY decided LIMIT ?"
-_CONFLICTS = "decided <> 0 AND " + _WHICH
+_WHICH = "decided <> 0 AND source = ? AND partition = {p} AND decided > {a} AND decided <= {u} ORDER BY decided LIMIT ?"
 
 
 def read_last(connection: Connection) -> dict[int, int]:
@@ -62,7 +61,7 @@ def read(
     for place in [row for row in wanted if row[0] == AT_INTAKE]:
         found[AT_INTAKE] = read_at_intake(connection, source, place[1], place[2], limit)
         wanted.remove(place)
-    for table, names, which in (("seen", _SEEN, _WHICH), ("dead_letters", _LETTER, _CONFLICTS)):
+    for table, names, which in (("seen", _SEEN, _WHICH), ("dead_letters", _LETTER, _WHICH)):
         sql = f"SELECT {names} FROM {table} WHERE {which}"
         if is_sqlite(connection):  # where a statement more costs no way to a server
             asked = sql.format(p="?", a="?", u="?")

@@ -114,7 +114,16 @@ seen = Table(
     _text("principal"),  # who sent it; empty in a row of an earlier release
     sqlite_with_rowid=False,
 )
-Index("seen_source", seen.c.source, seen.c.partition, seen.c.decided)
+Index(
+    "seen_source",
+    seen.c.source,
+    seen.c.partition,
+    seen.c.decided,
+    sqlite_where=text("decided <> 0"),
+    postgresql_where=text("decided <> 0"),
+)
+"""Every row has such a number. The condition keeps PostgreSQL from reading all events of a source by this index, which
+is smaller than the key, where one event is looked for: only who asks in the order of numbers says it."""
 
 cases = Table(
     "cases",

@@ -5,7 +5,7 @@ Enters: events of one phone, decided by an engine on each database. Leaves: answ
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from engine.operations import resubmission
 from engine.policies import Policies
 from engine.principals import digest_of, new_token
 from engine.runtime import Engine
-from engine.store import dead_letters, event_outcomes, tables, writes
+from engine.store import dead_letters, event_outcomes, slices, tables, writes
+from engine.store.database import Connection
 from engine.store.rows import OUTCOMES_A_VERSION, SeenRow
 from engine.views.outcomes import OutcomePage, OutcomeQuestion, outcome_page
 from engine.views.questions import BadQuestion
@@ -175,7 +176,8 @@ def test_outcomes_of_an_earlier_release_come_first_and_it_is_said_what_has_left(
     assert told(ask(engine)) == [("report", "done"), ("more", "done")]
 
 
-def test_each_page_goes_along_an_index(engine: Engine) -> None:
+def plans(engine: Engine, question: Callable[[Connection], object]) -> list[str]:
+    """How the database answers the statements of a question, where a source has sent fifty events."""
     rows = [
         SeenRow(0, SOURCE, f"e{n}", "WY01", "A", "d", 1, n, "done", "", "", "", "c", OUTCOMES_A_VERSION + n)
         for n in range(50)
@@ -189,17 +191,34 @@ def test_each_page_goes_along_an_index(engine: Engine) -> None:
             asked.append((statement, values))
 
         sql_events.listen(connection, "before_cursor_execute", note)
-        last = {event_outcomes.AT_INTAKE: 9, 0: 3 * OUTCOMES_A_VERSION, 1: 9}
-        found = event_outcomes.read(connection, SOURCE, {}, last, 10)
+        question(connection)
         sql_events.remove(connection, "before_cursor_execute", note)
-        assert [row.id for row in found[0]] == [f"e{n}" for n in range(10)] and found[1] == []
         word = "EXPLAIN QUERY PLAN" if engine.database.dialect == "sqlite" else "EXPLAIN"
         if word == "EXPLAIN":
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
-        for statement, values in asked:
-            plan = str(connection.exec_driver_sql(f"{word} {statement}", values).all())
-            assert "seen_source" in plan or "dead_letters_conflicts" in plan, plan
-            assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+        return [str(connection.exec_driver_sql(f"{word} {text}", values).all()) for text, values in asked]
+
+
+def test_each_page_goes_along_an_index(engine: Engine) -> None:
+    def ask_for_ten(connection: Connection) -> None:
+        last = {event_outcomes.AT_INTAKE: 9, 0: 3 * OUTCOMES_A_VERSION, 1: 9}
+        found = event_outcomes.read(connection, SOURCE, {}, last, 10)
+        assert [row.id for row in found[0]] == [f"e{n}" for n in range(10)] and found[1] == []
+
+    for plan in plans(engine, ask_for_ten):
+        assert "seen_source" in plan or "dead_letters_conflicts" in plan, plan
+        assert "TEMP B-TREE" not in plan and "Sort" not in plan, plan
+
+
+def test_an_event_is_looked_up_by_its_key_however_many_its_source_has_sent(engine: Engine) -> None:
+    key = (0, SOURCE, "e7", "WY01", "A")
+
+    def look_up(connection: Connection) -> None:
+        assert [row.key for row in slices.read_seen(connection, [key])] == [key]
+
+    [plan] = plans(engine, look_up)
+    assert "seen_pkey" in plan or "USING PRIMARY KEY" in plan, plan
+    assert "seen_source" not in plan, plan
 
 
 # ---- what an intake refuses ---------------------------------------------------------------------------------
