@@ -537,6 +537,7 @@ outcomes = Table(
     Column("claimed", Boolean, nullable=False, server_default=false()),  # on time by the sender's word alone
     _text("unit"),  # the responsible unit, where the order of the clock named one
     Column("lapsed", Boolean, nullable=False, server_default=false()),  # its deadline was missed, whatever the result
+    Column("exempted", BigInteger),  # the arrival at which that was exempted
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 LENGTHS_MS = tuple(3_600_000 * 4**k for k in range(8))

@@ -14,7 +14,7 @@ from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
 from gridpatrol.render.terms import both
 from schemas.short_numbers import spoken
-from schemas.value_words import WORDS
+from schemas.value_words import EXEMPTION_STAGES, WORDS
 from workflows.definitions import CLOCKS
 from workflows.definitions.incident import INCIDENT
 
@@ -107,6 +107,11 @@ def held_lines(shown: IncidentDetail, names: Names) -> None:
             zh, en = worded(outcome.kind, outcome.late_by_ms, names)
             by = f", 责任 charged to {_unit(outcome.charged)}" if outcome.charged else ""
             click.echo(f"  {both(CLOCKS, outcome.name)}: 超期{zh}, {en} late{by}")
+    for missed in shown.missed:
+        if asked := missed.exemption:
+            until = f", 可申诉 may be appealed until {minute(asked.appeal_until)}" if asked.appeal_until else ""
+            stage = f"{both(EXEMPTION_STAGES, asked.stage)}: {both(WORDS, asked.ground)}"
+            click.echo(f"  {both(CLOCKS, missed.clock)}: {stage} · {asked.by.name}{until}")
     for span in shown.holders:
         spent = [
             f"{both(CLOCKS, clock.name)} {' '.join(worded(clock.kind, clock.consumed_ms, names))}"

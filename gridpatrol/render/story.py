@@ -146,6 +146,12 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.ProposalDecided(what=what):
             verdict = "批准 granted" if fact.granted else "不予批准 refused"
             return f"{verdict}: {both(WORDS, what)}"
+        case facts.ExemptionRequested():
+            return f"申请免责 asks for exemption: {both(CLOCKS, fact.clock)}: {both(WORDS, fact.ground)}"
+        case facts.ExemptionDecided():
+            return exemption_decided(fact, step)
+        case facts.ExemptionAppealed():
+            return f"申诉 appeals: {both(CLOCKS, fact.clock)}"
         case facts.Linked():
             return f"并入 merged into {fact.into}"
         case facts.Absorbed():
@@ -170,6 +176,21 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Quarantined():
             return "隔离 its clocks stand still" if fact.on else "解除隔离 its clocks run again"
     return ""
+
+
+def exemption_decided(fact: facts.ExemptionDecided, step: StepText) -> str:
+    """A decision on an exemption, with what was found of each condition of 容错."""
+    verdict = "准予免责 exempted" if fact.granted else "不予免责 not exempted"
+    shown = (
+        ("主动发现 found itself", fact.found),
+        ("及时处置 prompt", fact.prompt),
+        ("整改上报 reported", fact.reported),
+    )
+    said = [*shown, ("无后果 no harm", fact.harmless)] if fact.granted else shown
+    checks = ", ".join(f"{words} {'✓' if holds else '✗'}" for words, holds in said)
+    appeal = f", 可申诉 may be appealed{step.until(fact.until)}" if fact.until is not None else ""
+    on_appeal = "申诉 on appeal: " if fact.appeal else ""
+    return f"{on_appeal}{verdict}: {both(CLOCKS, fact.clock)}: {both(WORDS, fact.ground)} ({checks}){appeal}"
 
 
 def _of_work(fact: Fact, step: StepText) -> str:

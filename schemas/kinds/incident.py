@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.coordinates import measured
+from schemas.exemptions import EXEMPTIONS, WORDS_OF_EXEMPTIONS
 from schemas.members import (
     CaseId,
     Code,
@@ -245,6 +246,7 @@ INCIDENT = Kind(
         "incident.withdrawn": EventType(Withdrawn, "撤回", {}),
         "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}),
         **PROPOSALS,
+        **EXEMPTIONS,
     },
     words={
         "effective": ("劝阻有效", "dissuasion was effective"),
@@ -273,5 +275,6 @@ INCIDENT = Kind(
         "transferred": ("已移交", "handed over elsewhere"),
         "error": ("录入有误", "entered by mistake"),
         **WORDS_OF_PROPOSALS,
+        **WORDS_OF_EXEMPTIONS,
     },
 )

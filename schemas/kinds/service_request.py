@@ -1,5 +1,6 @@
 """What people and systems say to a service request (热线工单): a part of what they say to an incident."""
 
+from schemas.exemptions import EXEMPTIONS
 from schemas.kinds.incident import INCIDENT, MERGING
 from schemas.members import Kind
 from schemas.proposals import PROPOSALS
@@ -20,6 +21,7 @@ TRIGGERS = (
     "incident.withdrawn",
     "incident.force_closed",
     *PROPOSALS,
+    *EXEMPTIONS,
 )
 
 SERVICE_REQUEST = Kind(

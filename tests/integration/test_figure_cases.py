@@ -58,6 +58,17 @@ def page(database, **asked):
         return figure_cases_page(connection, SAMPLE, FigureCasesQuestion(**asked), NOW)
 
 
+def test_an_exemption_opens_into_the_cases_that_it_takes_out(db):
+    asked = {"definition": "service_request", "period": "all"}
+    for measure in ("exempted:total", "exempted:accept", "overdue_exempted"):
+        found = page(db, measure=measure, **asked)
+        assert found.lines and found.value == sum(line.value for line in found.cases) > 0, measure
+        assert found.measure.zh and found.measure.en and "免责" in found.measure.zh
+    before = page(db, measure="on_time_rate", clock="total", limit=500, **asked)
+    after = page(db, measure="on_time_rate_after", clock="total", limit=500, **asked)
+    assert (before.value, 0 < after.of < before.of) == (after.value, True)
+
+
 @pytest.mark.parametrize("definition", ["incident", "service_request"])
 @pytest.mark.parametrize(
     "asked",

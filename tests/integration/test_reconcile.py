@@ -21,6 +21,7 @@ from tests.support.examples import examples
 from tests.support.histories import MINUTE, Choice, Teller, as_before, live, plots, write
 from tests.support.serving import prepared, tell
 from tests.support.stored_texts import of_texts
+from tests.unit.test_exemption_figures import exempted_lives, twice_overdue
 from tests.unit.test_fold import rectified
 
 PARTITIONS = 3
@@ -93,7 +94,8 @@ def told_lives():
     assert before.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01", deadline=due)
     assert before.say("incident.acknowledged", "WY01-CHIEF", 2 * 1440 * MINUTE)
     assert before.say("incident.acknowledged", "WY-CHIEF", 2 * 1440 * MINUTE)
-    return [seen.life, high.life, rectified(104).life, rectified(105, upto=3).life, as_before(before.life)]
+    others = [seen, high, rectified(104), rectified(105, upto=3), *exempted_lives(110), twice_overdue(1)]
+    return [*(other.life for other in others), as_before(before.life)]
 
 
 LIVES = [*random_lives(40), *told_lives()]
@@ -144,6 +146,9 @@ def test_what_the_engine_and_its_consumers_leave_behind_is_consistent(db):
 def test_the_histories_of_these_tests_are_worth_verifying(db):
     for measure in ("overdue", "on_time", "closed_late", "rework", "breach:total", "escalated:coordination"):
         assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
+    for measure in ("exempted:handle", "exempted:total", "overdue_exempted"):
+        assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
+    assert one(db, "SELECT count(*) FROM outcomes WHERE exempted IS NOT NULL") > 2
     for status in ("firing", "resolved", "withdrawn"):
         assert one(db, f"SELECT count(*) FROM alerts WHERE status = '{status}'") > 0, status
     for posts in ('["WY01-CHIEF"]', '["WY01-CHIEF","WY01-SPONSOR"]'):
@@ -223,6 +228,16 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         (f"UPDATE outcomes SET unit = 'SITE-1' WHERE case_id = {CLOSED}", "outcome", "unit"),
         (f"UPDATE outcomes SET lapsed = NOT lapsed WHERE case_id = {CLOSED}", "outcome", "lapsed"),
         ("UPDATE outcomes SET unit = 'SITE-2' WHERE unit <> ''", "outcome", "rectify"),
+        ("UPDATE outcomes SET exempted = exempted + 1 WHERE exempted IS NOT NULL", "outcome", "exempted"),
+        ("UPDATE outcomes SET exempted = NULL WHERE exempted IS NOT NULL", "outcome", "exempted"),
+        # What was exempted of what was missed.
+        ("DELETE FROM figures WHERE measure = 'overdue_exempted'", "figure", "measure overdue_exempted"),
+        ("UPDATE figures SET value = value + 1 WHERE measure = 'exempted:total'", "figure", "exempted:total"),
+        (
+            "UPDATE facts SET body = replace(body, '\"granted\":true', '\"granted\":false')",
+            "figure",
+            "exempted:total",
+        ),
         # Contributions: what a case still holds.
         ("UPDATE contributions SET body = replace(body, 'SITE-1', 'SITE-2')", "contribution", "unit"),
         ("UPDATE contributions SET body = '[[]]'", "contribution", "total"),

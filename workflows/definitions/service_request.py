@@ -7,17 +7,21 @@
 """
 
 from schemas.kinds import service_request
+from schemas.members import Source
 from workflows import birth, effects, merging
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
     ADMITS_OF_ANY,
+    ADMITS_OF_EXEMPTIONS,
     ADMITS_OF_PROPOSALS,
     EFFECTS_OF_ANY,
     EFFECTS_OF_PROPOSALS,
     MEASURES_OF_REPORTED,
+    RATIOS_OF_EXEMPTIONS,
+    effects_of_exemptions,
 )
-from workflows.machine import Birth, Effect, NamedClock, State, Transition
+from workflows.machine import Birth, Effect, NamedClock, State, Tolerance, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -58,6 +62,10 @@ TRANSITIONS = (
     Transition("suspension.requested", (*AT_WORK, "returned"), "="),
     Transition("suspension.granted", (*AT_WORK, "returned"), "suspended"),
     Transition("suspension.refused", (*AT_WORK, "returned"), "="),
+    Transition("exemption.requested", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.granted", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.refused", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.appealed", (*OPEN, *ENDED, "merged"), "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
     Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
@@ -86,9 +94,17 @@ CLOCKS = (
     NamedClock("close", "结案", "close"),
 )
 
+TOLERANCE = Tolerance(
+    found=(Source.PATROL, Source.INSPECTION),
+    work=("handle",),
+    handled=("handled", "closed"),
+    reported=("handled", "closed"),
+)
+
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **EFFECTS_OF_PROPOSALS,
+    **effects_of_exemptions(TOLERANCE),
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
@@ -113,11 +129,13 @@ SERVICE_REQUEST = define(
     (),
     births=BIRTHS,
     effects=EFFECTS,
-    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, "incident.withdrawn": merging.no_survivor},
+    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, **ADMITS_OF_EXEMPTIONS, "incident.withdrawn": merging.no_survivor},
     clocks=CLOCKS,
     measures=MEASURES_OF_REPORTED,
+    ratios=RATIOS_OF_EXEMPTIONS,
     resumes="incident.resumed",
     at_end=merging.at_end,
+    tolerance=TOLERANCE,
     fulfils=FULFILS,
     returns=("incident.returned",),
 )

@@ -214,6 +214,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     main_definition: str = ""  # the kind of case that figures speak of unless asked; empty: the reference
     daily_at: int = DAILY_AT  # local minute of the day: what a reporter need not hear at once comes in one line then
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""  # of positions that say none; empty: WGS84, perhaps
+    appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
