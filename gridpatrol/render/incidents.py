@@ -13,6 +13,7 @@ from engine.views.present import Reading
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
 from gridpatrol.render.terms import both
+from schemas.exemptions import EXEMPTIONS
 from schemas.short_numbers import spoken
 from schemas.value_words import EXEMPTION_STAGES, WORDS
 from workflows.definitions import CLOCKS
@@ -94,7 +95,7 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
     if shown.reading != "now" and (shown.open or shown.reading == "as_known_then"):
         click.echo(f"  as of {spelled(shown.reading, shown.as_of)}")
     if shown.open and shown.allowed:
-        click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed))
+        click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed if item.trigger not in EXEMPTIONS))
     click.echo("")
     for line in story(steps, names):
         click.echo(line)
