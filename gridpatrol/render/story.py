@@ -186,7 +186,7 @@ def exemption_decided(fact: facts.ExemptionDecided, step: StepText) -> str:
         ("及时处置 prompt", fact.prompt),
         ("整改上报 reported", fact.reported),
     )
-    said = [*shown, ("无后果 no harm", fact.harmless)] if fact.granted else shown
+    said = [*shown, ("无不良后果 no harm", fact.harmless)] if fact.granted else shown
     checks = ", ".join(f"{words} {'✓' if holds else '✗'}" for words, holds in said)
     appeal = f", 可申诉 may be appealed{step.until(fact.until)}" if fact.until is not None else ""
     on_appeal = "申诉 on appeal: " if fact.appeal else ""
