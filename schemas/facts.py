@@ -263,6 +263,49 @@ class ProposalDecided(Fact, frozen=True, tag="case.proposal_decided"):
     level: int = 0
 
 
+class OfMissed(Fact, frozen=True):
+    """Base. A missed deadline is named as the clock and its target were that missed it."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+
+
+class ExemptionRequested(OfMissed, frozen=True, tag="exemption.requested"):
+    """The unit that is charged with a missed deadline asks that it be not held against it (申请免责)."""
+
+    by: str  # post
+    ground: str
+
+
+class ExemptionDecided(OfMissed, frozen=True, tag="exemption.decided"):
+    """An exemption was granted or refused (准予免责、不予免责) above the unit that is charged. The miss stays.
+
+    What 容错 asks for stands beside whatever the ground is: the problem was `found` by the unit itself (主动发现),
+    handled `prompt`ly (及时处置) and `reported` (整改上报), by what the case shows; `harmless` (未造成不良后果) is what
+    the post said that decided.
+    """
+
+    by: str  # post
+    granted: bool
+    ground: str
+    judged: Ms
+    found: bool = False
+    prompt: bool = False
+    reported: bool = False
+    harmless: bool = False
+    appeal: bool = False  # it was an appeal that was decided: there is no further one
+    grid: str = ""  # of the post, where a refusal may be appealed
+    until: Ms | None = None  # until when
+
+
+class ExemptionAppealed(OfMissed, frozen=True, tag="exemption.appealed"):
+    """The unit asks the level above whoever refused (申诉)."""
+
+    by: str  # post
+
+
 class Linked(Fact, frozen=True, tag="incident.merged"):
     """Merged into another case, which goes on."""
 
@@ -577,6 +620,9 @@ SHARED: tuple[type[Fact], ...] = (
     Resumed,
     Proposed,
     ProposalDecided,
+    ExemptionRequested,
+    ExemptionDecided,
+    ExemptionAppealed,
     Linked,
     Absorbed,
     SurvivorEnded,

@@ -69,6 +69,14 @@ REFUSED = {
     Reason.FAILED: ("系统故障", "a defect of the engine"),
 }
 """Why an event is refused."""
+EXEMPTION_STAGES = {
+    "requested": ("申请免责", "exemption asked for"),
+    "granted": ("已免责", "exempted"),
+    "refused": ("不予免责", "not exempted"),
+    "appealed": ("已申诉", "appealed"),
+    "dismissed": ("申诉未予支持", "not exempted on appeal"),
+}
+"""What has become of the exemption of a missed deadline."""
 NAMES = ("crs",)
 """Members whose values are names that nobody translates: of maps."""
 

@@ -5,7 +5,7 @@ Deciding, recovery and verification all use it, so a case is the sum of its fact
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, structs
@@ -21,6 +21,8 @@ AWAITED = "awaited"
 
 MOST_HOLDINGS = 64
 """So many changes of hands a case remembers; the earliest count as one."""
+MOST_MISSED = 64
+"""So many missed deadlines a case remembers, the latest: of earlier ones nobody is exempted any more."""
 TOTAL = "total"
 """The clock of the whole case, which a case of any kind has from its birth to its end."""
 
@@ -142,6 +144,40 @@ class Ended(Struct, frozen=True, array_like=True):
     runs: tuple[tuple[int, int], ...]
 
 
+Stage = Literal["requested", "granted", "refused", "appealed", "dismissed"]
+"""How far an exemption has come; dismissed: refused on appeal."""
+
+
+class Exemption(Struct, frozen=True, array_like=True):
+    """What has become of the request that a missed deadline be not held against its unit.
+
+    `grid` and `until` are those of a refusal: who refused it, and until when it may be appealed (None: it may not).
+    """
+
+    stage: Stage
+    by: str  # post that asked, or appealed
+    ground: str
+    grid: str = ""
+    until: int | None = None
+
+
+class Missed(Struct, frozen=True, array_like=True):
+    """A deadline that was missed, the unit that is charged with it, and what it has asked for."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    due: int | None
+    unit: facts.Unit
+    exemption: Exemption | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int, int]:
+        """The clock and its target."""
+        return self.clock, self.level, self.cycle, self.target
+
+
 class Owner(Struct, frozen=True, array_like=True):
     """The owner of a case: a grid, and perhaps a department of it."""
 
@@ -202,6 +238,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     proposals: tuple[Proposal, ...] = ()  # what is asked for and not decided
     ended: Ended | None = None  # of a case that is over, and whose kind lets it be taken up again
     reopened: int = 0  # when it was taken up again, for the last time; 0: never
+    lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
 
     @property
     def next_at(self) -> int | None:
@@ -548,12 +585,67 @@ def _clock_rung(case: Case, fact: facts.ClockRung) -> None:
     _change_clock(case, fact, rung=fact.next_rung, next=fact.next, repeat=fact.next_repeat, breached=breached)
     _arm(case, fact)
     if fact.charged is not None:
-        _clock_recharged(case, fact)
+        _charge(case, fact, fact.charged)
+    if fact.breach:
+        _miss(case, fact)
 
 
-def _clock_recharged(case: Case, fact: facts.ClockRung | facts.ClockRecharged) -> None:
-    assert fact.charged is not None
-    case.charges = (*_without(case.charges, fact), UnitOfClock(fact.clock, fact.level, fact.charged))
+def _charge(case: Case, fact: facts.ClockFact, unit: facts.Unit) -> None:
+    case.charges = (*_without(case.charges, fact), UnitOfClock(fact.clock, fact.level, unit))
+
+
+def _clock_recharged(case: Case, fact: facts.ClockRecharged) -> None:
+    _charge(case, fact, fact.charged)
+    # What the other unit asked for, or was granted, is not this one's.
+    case.lapses = tuple(
+        structs.replace(each, unit=fact.charged, exemption=None) if each.key == _key(fact) else each
+        for each in case.lapses
+    )
+
+
+def _clock_contradicted(case: Case, fact: facts.ClockContradicted) -> None:
+    case.lapses = tuple(each for each in case.lapses if each.key != _key(fact))
+
+
+def _key(fact: facts.ClockFact | facts.OfMissed) -> tuple[str, int, int, int]:
+    return fact.clock, fact.level, fact.cycle, fact.target
+
+
+def _miss(case: Case, fact: facts.ClockRung | facts.ClockStopped) -> None:
+    """Keep a missed deadline. A post's own work is excused as its kind of case says."""
+    if fact.charged is None or fact.charged.post or any(each.key == _key(fact) for each in case.lapses):
+        return
+    missed = Missed(*_key(fact), fact.due, fact.charged)
+    case.lapses = (*case.lapses, missed)[-MOST_MISSED:]
+
+
+def _exemption(case: Case, fact: facts.OfMissed, change: Callable[[Exemption | None], Exemption]) -> None:
+    case.lapses = tuple(
+        structs.replace(each, exemption=change(each.exemption)) if each.key == _key(fact) else each
+        for each in case.lapses
+    )
+
+
+def _exemption_requested(case: Case, fact: facts.ExemptionRequested) -> None:
+    _exemption(case, fact, lambda _: Exemption("requested", fact.by, fact.ground))
+
+
+def _exemption_decided(case: Case, fact: facts.ExemptionDecided) -> None:
+    def decided(before: Exemption | None) -> Exemption:
+        assert before is not None
+        stage: Stage = "granted" if fact.granted else "dismissed" if fact.appeal else "refused"
+        ground = fact.ground if fact.granted else before.ground
+        return Exemption(stage, before.by, ground, fact.grid, fact.until)
+
+    _exemption(case, fact, decided)
+
+
+def _exemption_appealed(case: Case, fact: facts.ExemptionAppealed) -> None:
+    def appealed(before: Exemption | None) -> Exemption:
+        assert before is not None
+        return structs.replace(before, stage="appealed", by=fact.by)
+
+    _exemption(case, fact, appealed)
 
 
 def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
@@ -562,6 +654,8 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
         _keep_ledger(case, clock, fact.judged)
         if fact.lapsed and fact.charged is not None and not case.missed_before(fact.clock, fact.level, fact.charged):
             case.missed = (*case.missed, UnitOfClock(fact.clock, fact.level, fact.charged))
+    if (fact.result == "overdue" or fact.lapsed) and not fact.again:
+        _miss(case, fact)
     if case.again:
         case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))
     case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
@@ -673,6 +767,9 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Resumed: _resumed,
     facts.Proposed: _proposed,
     facts.ProposalDecided: _proposal_decided,
+    facts.ExemptionRequested: _exemption_requested,
+    facts.ExemptionDecided: _exemption_decided,
+    facts.ExemptionAppealed: _exemption_appealed,
     facts.Linked: _linked,
     facts.Absorbed: _absorbed,
     facts.Parked: _parked,
@@ -683,6 +780,7 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ClockResumed: _clock_resumed,
     facts.ClockRetargeted: _clock_retargeted,
     facts.ClockRung: _clock_rung,
+    facts.ClockContradicted: _clock_contradicted,
     facts.ClockRecharged: _clock_recharged,
     facts.ClockStopped: _clock_stopped,
     facts.Acknowledged: _acknowledged,

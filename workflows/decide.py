@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import Record, decode_data, decode_record, to_ms
-from schemas.events import trigger_of
+from schemas.events import canonical, trigger_of
 from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
@@ -194,7 +194,9 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     if born_by(data) is not None:
         begun = "been reported" if d.case.source else "begun"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
-    if on:
+    if on and canonical(trigger_of(event_type)) not in definition.triggers(
+        d.case.state
+    ):  # but of its own past it hears
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been merged{on}: send it there, with a new id")
     pull = saying.pull_of(d, post, speaker, trigger_of(event_type), data, claim_of(data))
     if not isinstance(pull, saying.Pull):

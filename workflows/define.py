@@ -11,7 +11,7 @@ from transitions import Machine
 
 from schemas.events import EVENTS, OF_ANY_CASE
 from schemas.facts import SHARED
-from schemas.members import Fact, Kind
+from schemas.members import Fact, Kind, Source
 from workflows.case import AWAITED, TOTAL
 from workflows.decision import Decision
 from workflows.figures import CLOSED, Measure, Ratio, Sum
@@ -27,6 +27,7 @@ from workflows.machine import (
     NamedClock,
     State,
     Table,
+    Tolerance,
     Transition,
     reached,
     taking_up,
@@ -60,6 +61,7 @@ def define(
     ratios: Iterable[Ratio] = (),
     reads_home: bool = False,
     admits: Mapping[str, Admission] = {},
+    tolerance: Tolerance | None = None,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -87,6 +89,8 @@ def define(
     )
     check_clocks(kind, by_name, named_clocks, fulfils)
     check_units(kind, clocks)
+    if tolerance is not None:
+        check_tolerance(kind, by_name, named_clocks, tolerance)
     check_measures(kind, counted, {measure_of_ending(trigger, fulfils) for trigger in ends})
     check_words(kind, zh, by_name, named_clocks, counted, sentences)
     if reads_home and not (effects or births):
@@ -131,6 +135,7 @@ def define(
         ratios=tuple(ratios),
         reads_home=reads_home,
         admits=dict(admits),
+        tolerance=tolerance,
     )
 
 
@@ -240,6 +245,19 @@ def check_units(kind: Kind, clocks: Iterable[NamedClock]) -> None:
             raise ValueError(f"{kind.name}: {fact.__name__} is to name the unit of the clock {name!r}, and names none")
     if len({fact for _, fact in named}) < len(named):
         raise ValueError(f"{kind.name}: {named[-1][0]!r} is not the only clock whose unit one fact names")
+
+
+def check_tolerance(kind: Kind, states: Mapping[str, State], clocks: Collection[str], tolerance: Tolerance) -> None:
+    """ValueError for what shows a condition of 容错 and names no source, clock or state of the kind."""
+    known: tuple[tuple[tuple[str, ...], Collection[str]], ...] = (
+        (tolerance.found, tuple(Source)),
+        (tolerance.work, clocks),
+        (tolerance.handled, states),
+        (tolerance.reported, states),
+    )
+    unknown = [name for names, those in known for name in names if name not in those]
+    if unknown:
+        raise ValueError(f"{kind.name}: {unknown[0]!r}, by which 容错 is shown, is no source, clock or state of it")
 
 
 def check_measures(kind: Kind, measures: Iterable[Measure], endings: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from schemas.facts import PASSED_ON, VOID
 from workflows.case import TOTAL
 from workflows.definitions import CLOCKS
-from workflows.figures import CLOSED, REPORTED, Better, Sum
+from workflows.figures import AFTER_EXEMPTION, CLOSED, REPORTED, Better, Sum
 from workflows.machine import Definition
 
 
@@ -58,6 +58,14 @@ OF_ANY = {
             "全程时限在本期届满而未结案的件数，以后结案也不消除",
             "cases whose total deadline passed in the period; closing them later does not take it back",
             "lower",
+        ),
+        FigureMeaning(
+            "overdue_exempted",
+            "逾期免责",
+            "overdue and exempted",
+            "本期逾期而准予免责的件数：该件各次超过的全程时限均已免责（计入逾期之日，逾期照计）",
+            "of the cases overdue in the period those of which each missed total deadline is exempted, at the day of "
+            "their deadline; they stay overdue",
         ),
         FigureMeaning(
             "overdue_closed",
@@ -165,6 +173,13 @@ OF_ANY = {
 
 OF_CLOCK: dict[str, tuple[str, str, str, str, Better]] = {
     "breach": ("超时限", "deadlines missed", "错过时限的次数", "times that its deadline passed", "lower"),
+    "exempted": (
+        "超时限免责",
+        "deadlines missed and exempted",
+        "错过时限而准予免责的次数，超时限照计",
+        "times that its deadline passed and that was exempted; it stays missed",
+        "",
+    ),
     "claimed": (
         "凭本人所述按期",
         "on time by the sender's word",
@@ -188,6 +203,12 @@ OF_CLOCK: dict[str, tuple[str, str, str, str, Better]] = {
 count at the unit that is charged with it."""
 BY_CLOCK = {
     "on_time_rate": ("按期率", "on-time rate", "按期 ÷（按期 + 逾期）", "on time / (on time + overdue)"),
+    AFTER_EXEMPTION: (
+        "按期率（免责后）",
+        "on-time rate after exemption",
+        "按期 ÷（按期 + 逾期 − 逾期中准予免责的）",
+        "on time / (on time + overdue - those overdue that are exempted)",
+    ),
     "median_ms": ("用时中位数", "median", "从开始到办完的自然时长，第 ⌈n/2⌉ 位", "elapsed, the one in place ceil(n/2)"),
     "p90_ms": (
         "用时九成位",
@@ -217,13 +238,14 @@ def meaning_of(kind: Definition, name: str, clock: str = "") -> FigureMeaning:
     if clock and name in BY_CLOCK:
         zh, en = CLOCKS[clock]
         named = BY_CLOCK[name]
-        better: Better = "higher" if name == "on_time_rate" else "lower"
+        better: Better = "higher" if name in ("on_time_rate", AFTER_EXEMPTION) else "lower"
         return FigureMeaning(name, f"{zh}{named[0]}", f"{en}: {named[1]}", f"{zh}：{named[2]}", named[3], better)
     for ratio in kind.ratios:
         if ratio.name == name:
             below = summed(ratio.denominator, kind)
-            above = next((each for each in kind.sums if each.name == ratio.numerator), ratio)
-            says = f"{above.zh} ÷（{below[0]}）", f"{above.en} / ({below[1]})"
+            sums = [(each.zh, each.en) for each in kind.sums if each.name == ratio.numerator]
+            above = sums[0] if sums else word(kind, ratio.numerator)
+            says = f"{above[0]} ÷（{below[0]}）", f"{above[1]} / ({below[1]})"
             return FigureMeaning(name, ratio.zh, ratio.en, *says, ratio.better)
     for total in kind.sums:
         if total.name == name:

@@ -79,6 +79,8 @@ REPORTED = "reported"
 """The measure of those that have begun with a report."""
 CLOSED = "closed"
 """The measure of those endings that count as closing (结案). Any other ending has its own."""
+AFTER_EXEMPTION = "on_time_rate_after"
+"""The on-time rate without what is exempted, beside the one with it: of closing, and of each clock."""
 EACH = ":*"
 """Ends the name of what stands for every measure of one kind: `reported:*`."""
 COMPOSED: dict[str, tuple[str, ...]] = {
@@ -167,7 +169,8 @@ def derived(
 ) -> tuple[dict[str, int], dict[str, Rate]]:
     """What a kind of case shows besides what is stored: its sums, and its rates."""
     shown = {each.name: each.of(counts) for each in sums}
-    return shown, {each.name: rate(shown[each.numerator], each.denominator.of(shown), min_n) for each in ratios}
+    known = {**counts, **shown}
+    return shown, {each.name: rate(known.get(each.numerator, 0), each.denominator.of(known), min_n) for each in ratios}
 
 
 def rates(counts: Mapping[str, int], min_n: int = 0) -> Rates:

@@ -144,6 +144,20 @@ Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], 
 """(trigger, state) -> where it leads, each with its guards and the answers they need."""
 
 
+class Tolerance(NamedTuple):
+    """What shows of a case that 容错 (M86) holds for a missed deadline of it.
+
+    `found` are the sources of what a unit finds itself (主动发现), `work` the clocks of the work, none of which was
+    missed (及时处置), `handled` the states in which that work is done, and `reported` those in which it has been
+    reported, and confirmed where the kind has checks (整改上报).
+    """
+
+    found: tuple[str, ...]
+    work: tuple[str, ...]
+    handled: tuple[str, ...]
+    reported: tuple[str, ...]
+
+
 class Definition(Struct, frozen=True, kw_only=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
@@ -162,7 +176,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     `at_end(decision)` is what a case does besides when it comes to its end. `counts_at(decision)` is the instant by
     whose local day all steps of such a case count, where that is not the day on which they are taken; `sums` and
     `ratios` are what figures of the kind show besides what is stored. `reads_home`: its decisions find the case of the
-    home itself, which is kept from all others.
+    home itself, which is kept from all others. `tolerance`: what shows that 容错 holds for a missed deadline; None:
+    nothing is exempted.
     """
 
     name: str
@@ -198,6 +213,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     ratios: tuple[Ratio, ...] = ()
     reads_home: bool = False
     admits: dict[str, Admission] = {}
+    tolerance: Tolerance | None = None
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""

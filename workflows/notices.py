@@ -11,7 +11,7 @@
 """
 
 from schemas import facts
-from workflows import holding, routing, sla
+from workflows import exemptions, holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
@@ -26,8 +26,10 @@ def give(d: Decision) -> None:
     moves = [move for move in meaning(d) if move in words_of]
     if not moves:
         return
-    case, register, unit = d.case, d.register, holding.present(d.case, d.register)
+    asking = exemptions.told_to(d)  # of this the reporter hears nothing: it is between a unit and those above it
+    case, register, unit = d.case, d.register, asking or holding.present(d.case, d.register)
     known, reporter = {d.mover}, d.case.by
+    reported = reported if asking is None else frozenset()
     elsewhere = facts.SurvivorEnded in told  # who worked on the case that went on hears of it there
     for move in moves:
         words = words_of[move] if not elsewhere else ()
@@ -65,10 +67,10 @@ def meaning(d: Decision) -> list[str]:
         found.add("urged")
     if any(fact in told and told[fact].looped for fact in (facts.Reworked, facts.Reopened)):
         found.add("looped")
-    if facts.Proposed in told:
+    if not told.keys().isdisjoint((facts.Proposed, facts.ExemptionRequested, facts.ExemptionAppealed)):
         found.add(ASKED)
     ordered = facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered"
-    if ordered or facts.ProposalDecided in told:
+    if ordered or facts.ProposalDecided in told or facts.ExemptionDecided in told:
         found.add("decided")
     if was is not now and not found:
         found.add("moved")

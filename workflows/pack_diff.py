@@ -35,7 +35,8 @@ ROLES = {
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
-    "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
+    "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限",
+    "appeal": "申诉期限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
     "basis": "依据", "bonus": "加分项", "calendar": "日历", "cap": "加分上限", "category": "小类", "checks": "核查层级",
     "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
     "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, inspect
 
 from schemas.events import EVENTS, canonical
+from schemas.exemptions import EXEMPTIONS
 from schemas.members import EventData
 from schemas.refusals import Reason, Refusal
 from workflows import routing
@@ -71,7 +72,8 @@ def pull_of(
     if dest is None:
         if trigger in definition.ahead[state]:
             return None
-        now = ", ".join(definition.triggers(state)) or "nothing"
+        # What is said of the past goes in any state, and would hide the rest.
+        now = ", ".join(name for name in definition.triggers(state) if name not in EXEMPTIONS) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
     refused = forbid(post, name, d.case, d.rules, d.register, claim, d.arrival)

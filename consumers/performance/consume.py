@@ -15,6 +15,8 @@ from consumers.performance.fold import (
     REOPENING,
     Cell,
     Contribution,
+    Exempted,
+    ExemptedOutcome,
     Figure,
     OutcomeRow,
     decode,
@@ -156,6 +158,11 @@ def rebuild(database: Database, *, note: bool = False) -> int:
         return sum(steps.read_ends(connection).values())
 
 
+def exempted_in(contribution: Contribution | None) -> tuple[Exempted, ...]:
+    """The missed deadlines of a case that are exempted."""
+    return () if contribution is None else contribution.exempted
+
+
 def take_in(connection: Connection, news: Sequence[facts.Step], *, note: bool) -> None:
     """Fold steps, and write the result. The consumer's positions are locked.
 
@@ -186,7 +193,13 @@ def take_in(connection: Connection, news: Sequence[facts.Step], *, note: bool) -
         for (definition, (measure, place)), value in sorted(total.items())
         if value
     ]
-    figures.write_fold(connection, contributions, changes, list(stopped.values()))
+    exempted = [
+        ExemptedOutcome(case, *each)
+        for case in sorted(partition)
+        for each in exempted_in(held[case])
+        if case not in stored or each not in exempted_in(decode(stored[case]))
+    ]
+    figures.write_fold(connection, contributions, changes, list(stopped.values()), exempted)
     if note:
         unpublished_figures.note(connection, news[-1].partition, news[-1].n, changes)
 

@@ -24,6 +24,10 @@ cells, and adds an outcome for each clock that it stops.
    - `overdue`          the first total deadline missed, at its day. An order that moves the deadline later
      does not erase it, nor does an ending other than closing
 
+   - `exempted:<clock>`  of these, those that are not held against the unit, at the same day and unit; what is charged
+     to another unit afterwards is held against that one
+   - `overdue_exempted`  `overdue` of a case of which every missed total deadline is exempted
+
 5. An order may name the responsible unit of the clock that it starts. The contribution keeps it until that clock stops:
    its outcome names the unit beside the one that is charged, and says whether its deadline was missed.
 6. A clock that nothing fulfilled is neither on time nor overdue: `passed_on:<clock>`, or `void:<clock>`, at the day of
@@ -78,6 +82,16 @@ class Lapse(NamedTuple):
     charged: facts.Unit | None = None
 
 
+class Exempted(NamedTuple):
+    """A missed deadline that is not held against its unit, and the arrival of the step that said so."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    at: int
+
+
 class ResponsibleUnit(NamedTuple):
     """The unit that the order of a clock named; the clock runs."""
 
@@ -87,11 +101,12 @@ class ResponsibleUnit(NamedTuple):
 
 
 class Contribution(Struct, frozen=True, array_like=True):
-    """What a case contributes to cells that may still move: the deadlines it missed, in the order it missed them; and
-    the responsible units of its clocks that run."""
+    """What a case contributes to cells that may still move: the deadlines it missed, in the order it missed them, and
+    those of them that are exempted; and the responsible units of its clocks that run."""
 
     lapses: tuple[Lapse, ...] = ()
     units: tuple[ResponsibleUnit, ...] = ()
+    exempted: tuple[Exempted, ...] = ()
 
     @property
     def overdue(self) -> Place | None:
@@ -107,7 +122,11 @@ class Contribution(Struct, frozen=True, array_like=True):
         if self.unit_of(clock, level) == unit:
             return self
         others = [each for each in self.units if each[:2] != (clock, level)]
-        return Contribution(self.lapses, (*others, *([ResponsibleUnit(clock, level, unit)] if unit else ())))
+        return replace(self, units=(*others, *([ResponsibleUnit(clock, level, unit)] if unit else ())))
+
+    def exempted_at(self, key: tuple[str, int, int, int]) -> int | None:
+        """The arrival at which a missed deadline was exempted; None: it is not."""
+        return next((each.at for each in self.exempted if each[:4] == key), None)
 
 
 class Figure(Struct, frozen=True):
@@ -159,7 +178,19 @@ class OutcomeRow(Struct, frozen=True):
     claimed: bool
     unit: str
     lapsed: bool
+    exempted: int | None = None  # the arrival at which its missed deadline was exempted
     reopened_at: int | None = None  # of the whole case: the arrival at which it was taken up again
+
+
+class ExemptedOutcome(Struct, frozen=True):
+    """The row of a clock that had stopped when its missed deadline was exempted, and the arrival of that (ms)."""
+
+    case_id: str
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    exempted: int
 
 
 Cell = tuple[str, Place]
@@ -203,6 +234,8 @@ def fold(contribution: Contribution | None, step: facts.Step, end: OutcomeRow | 
             ordered[naming[kind], fact.stage] = fact.unit  # type: ignore[attr-defined]
         elif ordered and type(fact) is facts.ClockStarted and (key := (fact.clock, fact.level)) in ordered:
             after = after.naming(*key, ordered[key])
+        if type(fact) is facts.ExemptionDecided and fact.granted:
+            after = exempting(after, fact, step.at)
         if kind in _JUDGES:
             after = _JUDGES[kind](after, fact, place)
             if type(fact) is facts.ClockStopped:
@@ -250,6 +283,7 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place, held: C
         fact.claimed,
         held.unit_of(fact.clock, fact.level),
         any(lapse[:4] == _key(fact) for lapse in held.lapses),
+        held.exempted_at(_key(fact)),
     )
 
 
@@ -277,11 +311,28 @@ def ended_in(row: OutcomeRow, contribution: Contribution) -> Iterator[Cell]:
 
 
 def movable(contribution: Contribution) -> Iterator[Cell]:
-    """The cells that follow from a case's lapses."""
+    """The cells that follow from a case's lapses, and from what is exempted of them."""
+    held = set[str]()
+    exempted = {each[:4] for each in contribution.exempted}
     for lapse in contribution.lapses:
         yield f"breach:{lapse.clock}", charged_at(lapse.place, lapse.charged)
+        if lapse[:4] in exempted:
+            yield f"exempted:{lapse.clock}", charged_at(lapse.place, lapse.charged)
+        else:
+            held.add(lapse.clock)
     if contribution.overdue is not None:
         yield "overdue", contribution.overdue
+        if TOTAL not in held:
+            yield "overdue_exempted", contribution.overdue
+
+
+def exempting(contribution: Contribution, fact: facts.ExemptionDecided, at: int) -> Contribution:
+    """The same, with a missed deadline that is not held against its unit."""
+    return replace(contribution, exempted=(*contribution.exempted, Exempted(*_key(fact), at)))
+
+
+def _without_exemption(contribution: Contribution, fact: facts.ClockFact) -> tuple[Exempted, ...]:
+    return tuple(each for each in contribution.exempted if each[:4] != _key(fact))
 
 
 def charged_at(place: Place, unit: facts.Unit | None) -> Place:
@@ -296,7 +347,7 @@ def _lapsed(contribution: Contribution, fact: facts.ClockRung | facts.ClockStopp
     return replace(contribution, lapses=(*contribution.lapses, lapse))
 
 
-def _key(fact: facts.ClockFact) -> tuple[str, int, int, int]:
+def _key(fact: facts.ClockFact | facts.OfMissed) -> tuple[str, int, int, int]:
     return fact.clock, fact.level, fact.cycle, fact.target
 
 
@@ -311,9 +362,12 @@ _JUDGES: dict[type[Fact], Callable[[Contribution, Any, Place], Contribution]] = 
         lapses=tuple(
             lapse._replace(charged=fact.charged) if lapse[:4] == _key(fact) else lapse for lapse in before.lapses
         ),
+        exempted=_without_exemption(before, fact),
     ),
     facts.ClockContradicted: lambda before, fact, _: replace(
-        before, lapses=tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact))
+        before,
+        lapses=tuple(lapse for lapse in before.lapses if lapse[:4] != _key(fact)),
+        exempted=_without_exemption(before, fact),
     ),
 }
 
@@ -325,7 +379,9 @@ _NAMING: dict[str, dict[type[Fact], str]] = {
 
 REOPENING = facts.Reopened
 """The fact for which a step needs the outcome with which its case ended."""
-JUDGED = frozenset((REOPENING, *_JUDGES, *(fact for named in _NAMING.values() for fact in named)))
+JUDGED = frozenset(
+    (REOPENING, *_JUDGES, facts.ExemptionDecided, *(fact for named in _NAMING.values() for fact in named))
+)
 """The facts for which a step needs what its case contributes so far."""
 
 

@@ -6,6 +6,7 @@ Every value is an integer, and percentiles are nearest rank.
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection
 
@@ -26,8 +27,20 @@ COLUMN = {
 }
 UNIT = ("department", "post")
 """What a unit is of beside its path."""
-FLAGS = {"breach": "lapsed", "claimed": "claimed"}
+FLAGS = {"breach": "lapsed", "claimed": "claimed", "exempted": "exempted"}
 """Measures of outcomes that are flagged so in a column, whatever their result."""
+
+
+def is_flagged(selection: "Selection", measure: str) -> str:
+    """The SQL of the condition that an outcome is flagged for a measure, as known when the selection is of."""
+    column = FLAGS[measure]
+    if measure != "exempted":
+        return column
+    return f"coalesce({column}, {NEVER:d}) <= {NEVER - 1 if selection.upto is None else selection.upto:d}"
+
+
+NEVER = 2**62
+"""After every instant (ms)."""
 
 
 class ContributionRow(Struct):
@@ -82,12 +95,19 @@ def write_fold(
     held: Sequence[ContributionRow],
     changes: Sequence[Struct],
     stopped: Sequence[Struct],
+    exempted: Sequence[Struct] = (),
 ) -> None:
-    """Contributions as they are now, changes of figures added, clocks that stopped."""
+    """Contributions as they are now, changes of figures added, clocks that stopped; and of clocks that had stopped
+    those whose missed deadline was exempted."""
     with writes.together(connection) as rows:
         writes.upsert(rows, contributions, held)
         writes.increase(rows, figures, changes, "value")
         writes.upsert(rows, outcomes, stopped)
+    for row in exempted:  # a few a month; of a clock that runs still there is no row yet
+        values = msgspec.structs.asdict(row)
+        at = values.pop("exempted")
+        sql = f"UPDATE outcomes SET exempted = ? WHERE {' AND '.join(f'{name} = ?' for name in values)}"
+        execute(connection, sql, at, *values.values())
 
 
 def read_ends(connection: Connection, ids: Iterable[str], columns: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -233,6 +253,14 @@ def durations(
     return {key: (n, median, p90) for key, n, median, p90 in rows}
 
 
+def exempted_overdue(connection: Connection, selection: Selection) -> dict[str, int]:
+    """key -> how many outcomes of the selection's clock are overdue and exempted, as known when the selection is of."""
+    condition, values = of_outcomes(connection, selection, "result", ("overdue",), "charged_")
+    key, exempted = key_of(connection, selection, "charged_"), is_flagged(selection, "exempted")
+    sql = f"SELECT {key} AS k, count(*) FROM outcomes WHERE clock = ? AND {condition} AND {exempted} GROUP BY 1"
+    return {k: n for k, n in execute(connection, sql, selection.clock, *values)}
+
+
 def results(
     connection: Connection, selection: Selection, chosen: Sequence[str], *, flagged: bool = False
 ) -> list[tuple[str, str, int]]:
@@ -241,7 +269,7 @@ def results(
     once more, under its measures."""
     condition, values = of_outcomes(connection, selection, "result", chosen, "charged_")
     key, found = key_of(connection, selection, "charged_"), list[tuple[str, str, int]]()
-    flags = [(f"'{measure}'", f" AND {column}") for measure, column in FLAGS.items()]
+    flags = [(f"'{measure}'", f" AND {is_flagged(selection, measure)}") for measure in FLAGS]
     for name, only in [("result", ""), *(flags if flagged else ())]:
         sql = f"""
             SELECT {key} AS k, {name} || ':' || clock, count(*) FROM outcomes

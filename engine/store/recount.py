@@ -51,6 +51,7 @@ NAMES = {
     "unit.department": "text",
     "stage": "text",
     "unit": "text",
+    "granted": "flag",
 } | {
     member: "flag" if isinstance(dict(measure.where).get(member), bool) else "text"
     for measure in MEASURES
@@ -60,12 +61,12 @@ NAMES = {
 ZERO = ("level", "cycle", "consumed")
 """Those that are zero where they are left out."""
 REOPENED = tag_of(Reopened)
-OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped", REOPENED)
+OF_CLOCKS = ("clock.rung", "clock.contradicted", "clock.recharged", "clock.stopped", "exemption.decided", REOPENED)
 COUNTED = tuple(dict.fromkeys((*OF_CLOCKS, *(tag_of(measure.fact) for measure in MEASURES))))
 LAPSED_BY = ("clock", "level", "cycle", "target", "result", "why", "breach", "lapsed", "claimed", "again")
 CHARGED_BY = ("charged.path", "charged.department", "charged.post")
 COUNTED_BY = tuple(
-    dict.fromkeys((*LAPSED_BY, *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
+    dict.fromkeys((*LAPSED_BY, "granted", *CHARGED_BY, *(member for measure in MEASURES for member in measure.members)))
 )
 STOPPED_BY = ("clock", "level", "cycle", "target", "started", "due", "judged", "result", "why", "elapsed", "consumed")
 OF_ALERTS = ("clock", "level", "cycle", "target", "rung", "how", "by", "alert", "kind", "due", "due_at", "not_before")
@@ -104,6 +105,7 @@ OUTCOME = (
     "claimed",
     "unit",
     "lapsed",
+    "exempted",
     "reopened_at",
 )
 UNIT = ("case_id", "clock", "level", "unit")
@@ -182,6 +184,20 @@ lapses AS (
     FROM missed GROUP BY case_id, clock, level, cycle, target
     HAVING sum(CASE WHEN fact = 'clock.contradicted' THEN 1 ELSE 0 END) = 0),
 overdue AS (SELECT case_id, min(seq) AS seq FROM lapses WHERE clock = 'total' GROUP BY case_id),
+exemptions AS (
+    SELECT case_id, clock, level, cycle, target, max(CASE WHEN granted THEN at END) AS exempted_at
+    FROM facts_read WHERE fact = 'clock.recharged' OR (fact = 'exemption.decided' AND granted)
+    GROUP BY case_id, clock, level, cycle, target
+    HAVING max(CASE WHEN granted THEN seq END) > coalesce(max(CASE WHEN NOT granted THEN seq END), 0)),
+exempted AS (
+    SELECT l.case_id, l.clock, l.level, l.cycle, l.target, l.seq, l.charged_path, l.charged_department, l.charged_post,
+           e.exempted_at
+    FROM lapses l JOIN exemptions e ON e.case_id = l.case_id AND e.clock = l.clock AND e.level = l.level
+         AND e.cycle = l.cycle AND e.target = l.target),
+overdue_held AS (
+    SELECT l.case_id FROM lapses l LEFT JOIN exempted e ON e.case_id = l.case_id AND e.clock = l.clock
+         AND e.level = l.level AND e.cycle = l.cycle AND e.target = l.target
+    WHERE l.clock = 'total' AND e.seq IS NULL),
 reopened AS (SELECT case_id, seq, at, coalesce(lag(seq) OVER (PARTITION BY case_id ORDER BY seq), 0) AS earlier
              FROM facts_read WHERE fact = '{REOPENED}'),
 stopped AS (SELECT f.*, r.at AS reopened_at FROM facts_read f LEFT JOIN reopened r ON r.case_id = f.case_id
@@ -191,6 +207,8 @@ stops AS (SELECT * FROM stopped WHERE reopened_at IS NULL),
 ended AS (SELECT case_id, seq, result, {_ending()} AS ending FROM stops WHERE clock = 'total'),
 counted(measure, case_id, seq) AS (
     SELECT 'overdue', case_id, seq FROM overdue
+    UNION ALL SELECT 'overdue_exempted', case_id, seq FROM overdue
+              WHERE case_id NOT IN (SELECT case_id FROM overdue_held)
     {" ".join(_declared(measure) for measure in MEASURES if not measure.charged)}
     UNION ALL SELECT ending, case_id, seq FROM ended WHERE ending <> 'closed'
     UNION ALL SELECT 'overdue_closed', o.case_id, o.seq FROM overdue o JOIN ended e ON e.case_id = o.case_id
@@ -201,6 +219,7 @@ counted(measure, case_id, seq) AS (
               WHERE e.ending = 'closed' AND o.case_id IS NULL),
 charged(measure, case_id, seq, path, department, post) AS (
     SELECT 'breach:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM lapses
+    UNION ALL SELECT 'exempted:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM exempted
     UNION ALL SELECT result || ':' || clock, case_id, seq, charged_path, charged_department, charged_post
               FROM stops WHERE result IN ('passed_on', 'void')
     UNION ALL SELECT 'claimed:' || clock, case_id, seq, charged_path, charged_department, charged_post FROM stops
@@ -338,11 +357,13 @@ def wrong_outcomes(connection: Connection) -> Iterator[tuple[tuple[Any, ...], st
                          coalesce(f.charged_path, path),
                          CASE WHEN f.charged_path IS NULL THEN department ELSE coalesce(f.charged_department, '') END,
                          CASE WHEN f.charged_path IS NULL THEN post ELSE coalesce(f.charged_post, '') END,
-                         consumed, claimed, coalesce(u.unit, ''), l.seq IS NOT NULL, f.reopened_at
+                         consumed, claimed, coalesce(u.unit, ''), l.seq IS NOT NULL, e.exempted_at, f.reopened_at
                   FROM stopped f LEFT JOIN units u ON u.case_id = f.case_id AND u.clock = f.clock
                        AND u.level = f.level AND u.cycle = f.cycle AND u.target = f.target
                        LEFT JOIN lapses l ON l.case_id = f.case_id AND l.clock = f.clock AND l.level = f.level
-                       AND l.cycle = f.cycle AND l.target = f.target"""
+                       AND l.cycle = f.cycle AND l.target = f.target
+                       LEFT JOIN exempted e ON e.case_id = f.case_id AND e.clock = f.clock AND e.level = f.level
+                       AND e.cycle = f.cycle AND e.target = f.target"""
     found = f"SELECT {', '.join(OUTCOME)} FROM outcomes"
     return _one_sided(connection, f"{read}, {CELLS}, {_UNITS}", values, expected, found)
 

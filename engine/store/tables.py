@@ -547,6 +547,7 @@ outcomes = Table(
     _text("unit"),  # the responsible unit, where the order of the clock named one
     Column("lapsed", Boolean, nullable=False, server_default=false()),  # its deadline was missed, whatever the result
     Column("reopened_at", BigInteger),  # of the whole case: the arrival at which it was taken up again
+    Column("exempted", BigInteger),  # the arrival at which that was exempted
 )
 Index("outcomes_day", outcomes.c.clock, outcomes.c.day)
 LENGTHS_MS = tuple(3_600_000 * 4**k for k in range(8))

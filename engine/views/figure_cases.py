@@ -21,7 +21,7 @@ from engine.slice.open_counts import cells
 from engine.store import archives, figure_cases, incident_queries, known_then
 from engine.store.database import Connection
 from engine.store.figure_cases import Stopped
-from engine.store.figures import FLAGS, Selection
+from engine.store.figures import FLAGS, Selection, is_flagged
 from engine.store.open_counts import LATE
 from engine.views import past
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
@@ -43,7 +43,7 @@ from workflows import case as cases
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, MEASURES
 from workflows.figure_words import FigureMeaning, meaning_of
-from workflows.figures import SHARES, terms_of
+from workflows.figures import AFTER_EXEMPTION, SHARES, terms_of
 from workflows.machine import Definition
 from workflows.policy.index import Policy
 from workflows.reading import READS_EVERYTHING, Readable
@@ -244,7 +244,8 @@ def checked_measure(selection: Selection, measure: str) -> FigureMeaning:
     """What a measure means. Raises BadQuestion for one that the answer of the figures does not have."""
     kind, clock = DEFINITIONS[selection.definition], selection.clock
     told, _, of_clock = measure.partition(":")
-    alone = [*DURATIONS, "on_time_rate", *(f"{each}:{clock}" for each in (*FULFILLED, *CHARGED))]
+    after = [AFTER_EXEMPTION] if kind.tolerance is not None else []
+    alone = [*DURATIONS, "on_time_rate", *after, *(f"{each}:{clock}" for each in (*FULFILLED, *CHARGED))]
     if clock and measure not in (*alone, *OPEN, *IN_HAND):
         raise BadQuestion("measure", "this is no figure of one clock", f"choose one of: {', '.join(alone)}")
     if not clock and (measure.startswith("consumed_") or (told in FULFILLED and of_clock)):
@@ -273,12 +274,15 @@ def outcomes_of(selection: Selection, measure: str) -> Stopped | None:
         return Stopped(TOTAL, "why", CLOSING, shown, percent=percent)
     if not clock:
         return None
-    if measure == "on_time_rate":
-        return Stopped(clock, "result", ("on_time", "overdue"), "CASE WHEN result = 'on_time' THEN 1 ELSE 0 END")
+    if measure in ("on_time_rate", AFTER_EXEMPTION):
+        held = f"NOT {is_flagged(selection, 'exempted')}" if measure == AFTER_EXEMPTION else ""
+        return Stopped(clock, "result", ("on_time", "overdue"), "CASE WHEN result = 'on_time' THEN 1 ELSE 0 END", held)
     told = measure.partition(":")[0]
     if told in FULFILLED or (selection.by == "unit" and told not in FLAGS):
         return Stopped(clock, "result", (told,))
-    return Stopped(clock, "result", (*FULFILLED, *UNFULFILLED), flag=FLAGS[told]) if selection.by == "unit" else None
+    if selection.by != "unit":
+        return None
+    return Stopped(clock, "result", (*FULFILLED, *UNFULFILLED), flag=is_flagged(selection, told))
 
 
 def named(names: Names, selection: Selection, unit: str) -> str:
@@ -329,7 +333,7 @@ def stopped_clocks(opening: Opening, which: Stopped) -> Opened:
     """The clocks behind a duration, or behind a count or the rate of one clock."""
     after = opening.begins_after(tuple[str, int, str, str, int, int, int])
     rows = figure_cases.stopped(opening.connection, opening.selection, opening.keys, which, after, opening.limit)
-    is_rate = opening.measure in SHARES
+    is_rate = opening.measure in (*SHARES, AFTER_EXEMPTION)
     lines = [
         FigureCase(
             id=row.case_id,

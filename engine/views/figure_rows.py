@@ -15,7 +15,7 @@ FULFILLED = ("on_time", "overdue", "without_deadline")
 """Results of clocks whose work was done."""
 UNFULFILLED = (PASSED_ON, VOID)
 """Results of clocks whose work was not done: neither on time nor overdue."""
-CHARGED = ("breach", "claimed", *UNFULFILLED)
+CHARGED = ("breach", "exempted", "claimed", *UNFULFILLED)
 """Measures of clocks; behind a colon follows the clock's name. By post they are those of clocks that posts hold."""
 Why = Literal["", "thin", "nothing", "alone", "unknown"]
 

@@ -22,17 +22,18 @@ from engine.views.holders import (
     kind_of,
     late_by,
     outcomes_of,
+    unit_named,
 )
 from engine.views.incident_list import ArchivedCase, IncidentHead, archived_case, head_members
-from engine.views.names import Named, Names, OwnerNamed, active_names
+from engine.views.names import HolderNamed, Named, Names, OwnerNamed, active_names
 from engine.views.present import Present, Reading, reading_of
 from engine.views.questions import BadQuestion, Unanswerable
 from schemas import facts
 from schemas.coordinates import UNITS
 from schemas.events import canonical
 from workflows import case as cases
-from workflows import sla
-from workflows.case import Case, Clock, Proposal
+from workflows import exemptions, sla
+from workflows.case import Case, Clock, Missed, Proposal
 from workflows.clocks.explain import amount_text, rough
 from workflows.clocks.limits import Kind, limit_text
 from workflows.clocks.timescales import CalendarError
@@ -123,6 +124,33 @@ class ProposalDetail(Struct, frozen=True):
     until: str | None
 
 
+class ExemptionDetail(Struct, frozen=True):
+    """What was asked for and decided of a missed deadline: requested, granted, refused, appealed, or dismissed on
+    appeal. A refusal may be appealed until `appeal_until`. `by`: the post that asked, or appealed."""
+
+    stage: str
+    ground: str
+    by: Named
+    appeal_until: str | None
+
+
+class MissedDetail(Struct, frozen=True, kw_only=True):
+    """A deadline that was missed, and the unit that is charged with it, which may ask for an exemption by these four
+    names. What the case shows of 容错 as it stands: `found` by the unit itself, `prompt`ly handled, and `reported`;
+    None where cases of this kind are exempted from nothing."""
+
+    clock: str
+    part: int
+    cycle: int
+    target: int
+    due_at: str | None
+    charged: HolderNamed
+    found: bool | None
+    prompt: bool | None
+    reported: bool | None
+    exemption: ExemptionDetail | None
+
+
 class Cause(Struct, frozen=True):
     """The event or the clock that made a step."""
 
@@ -169,6 +197,7 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     suspended_from: str
     suspended_until: str | None
     proposals: list[ProposalDetail]
+    missed: list[MissedDetail]  # deadlines, also of clocks that have stopped
     merged_into: str
     absorbed: list[str]  # cases that were merged into this one, also by way of others, while it goes on for them
     quarantined: bool
@@ -265,6 +294,7 @@ def shown_case(
         suspended_from=case.suspended_from,
         suspended_until=names.maybe(case.suspended_until),
         proposals=[proposal_detail(proposal, names) for proposal in case.proposals],
+        missed=[missed_detail(missed, case, names, now) for missed in case.lapses],
         merged_into=case.merged_into,
         absorbed=list(case.absorbed),
         quarantined=case.quarantined,
@@ -301,6 +331,26 @@ def proposal_detail(proposal: Proposal, names: Names) -> ProposalDetail:
         names.maybe(proposal.due),
         proposal.limit,
         names.maybe(proposal.until),
+    )
+
+
+def missed_detail(missed: Missed, case: Case, names: Names, now: int) -> MissedDetail:
+    """A missed deadline of a case, with what the case shows of 容错."""
+    tolerance, asked = DEFINITIONS[case.definition].tolerance, missed.exemption
+    found = None if tolerance is None else exemptions.shown(case, missed, tolerance, names.register, now)
+    return MissedDetail(
+        clock=missed.clock,
+        part=missed.level,
+        cycle=missed.cycle,
+        target=missed.target,
+        due_at=names.maybe(missed.due),
+        charged=unit_named(missed.unit, names),
+        found=found and found.found,
+        prompt=found and found.prompt,
+        reported=found and found.reported,
+        exemption=None
+        if asked is None
+        else ExemptionDetail(asked.stage, asked.ground, names.post(asked.by), names.maybe(asked.until)),
     )
 
 

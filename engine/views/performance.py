@@ -27,6 +27,7 @@ from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS
 from workflows.figure_words import BY_CLOCK, OF_ANY, FigureMeaning, meaning_of
 from workflows.figures import (
+    AFTER_EXEMPTION,
     EVER,
     SHARES,
     derived,
@@ -154,7 +155,8 @@ def meanings(selection: Selection, rows: Iterable[FigureRow], stands: bool, held
     """What each figure of an answer is: its counts, rates and durations, and the numbers of open cases."""
     kind, clock = DEFINITIONS[selection.definition], selection.clock
     counts = dict.fromkeys(name for row in rows for name in sorted(row.counts))
-    shared = BY_CLOCK if clock else (*SHARES, *(each.name for each in kind.ratios), "median_ms", "p90_ms")
+    of_clock = [name for name in BY_CLOCK if name != AFTER_EXEMPTION or kind.tolerance is not None]
+    shared = of_clock if clock else (*SHARES, *(each.name for each in kind.ratios), "median_ms", "p90_ms")
     standing = [name for name in OF_ANY if (stands and name.startswith("standing.")) or (held and name[:5] == "held.")]
     return [meaning_of(kind, name, clock) for name in (*counts, *shared, *standing)]
 
@@ -282,16 +284,19 @@ def rows_of_clock(
         counts.setdefault(key, {})[measure] = value
     elapsed = figures.durations(connection, selection, clock, "result", FULFILLED)
     consumed = figures.durations(connection, selection, clock, "result", FULFILLED, "consumed")
+    exempted, exempts = figures.exempted_overdue(connection, selection), DEFINITIONS[selection.definition].tolerance
     rows, min_n = [], names.register.options.min_n
     for key, found in counts.items():
         on_time, overdue = (found.get(f"{result}:{clock}", 0) for result in ("on_time", "overdue"))
         _, median, p90 = consumed.get(key, (0, None, None))
+        after = rate(on_time, on_time + overdue - exempted.get(key, 0), min_n)
         rows.append(
             structs.replace(
                 _row(names, selection, key, found, elapsed.get(key)),
                 on_time_rate=rate(on_time, on_time + overdue, min_n),
                 n=on_time + overdue,
                 thin=on_time + overdue < min_n,
+                rates={AFTER_EXEMPTION: after} if exempts is not None else {},
                 consumed_median_ms=median,
                 consumed_p90_ms=p90,
             )

@@ -212,6 +212,13 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.ProposalDecided(what=what):
             verdict = step.say("批准", "granted") if fact.granted else step.say("不予批准", "refused")
             return f"{verdict}: {step.word(WORDS, what)}"
+        case facts.ExemptionRequested():
+            clock, ground = step.word(CLOCKS, fact.clock), step.word(WORDS, fact.ground)
+            return f"{step.say('申请免责', 'asks for exemption')}: {clock}: {ground}"
+        case facts.ExemptionDecided():
+            return exemption_decided(fact, step)
+        case facts.ExemptionAppealed():
+            return f"{step.say('申诉', 'appeals')}: {step.word(CLOCKS, fact.clock)}"
         case facts.Linked():
             return f"{step.say('并入', 'merged into')} {fact.into}"
         case facts.Absorbed():
@@ -238,6 +245,23 @@ def _of_way(fact: Fact, step: StepText) -> str:
                 step.say("隔离", "its clocks stand still") if fact.on else step.say("解除隔离", "its clocks run again")
             )
     return ""
+
+
+def exemption_decided(fact: facts.ExemptionDecided, step: StepText) -> str:
+    """A decision on an exemption, with what was found of each condition of 容错."""
+    verdict = step.say("准予免责", "exempted") if fact.granted else step.say("不予免责", "not exempted")
+    shown = [
+        (step.say("主动发现", "found itself"), fact.found),
+        (step.say("及时处置", "prompt"), fact.prompt),
+        (step.say("整改上报", "reported"), fact.reported),
+    ]
+    said = [*shown, (step.say("无不良后果", "no harm"), fact.harmless)] if fact.granted else shown
+    checks = ", ".join(f"{words} {'✓' if holds else '✗'}" for words, holds in said)
+    may = step.say("可申诉", "may be appealed")
+    appeal = f", {may}{step.until(fact.until)}" if fact.until is not None else ""
+    on_appeal = f"{step.say('申诉', 'on appeal')}: " if fact.appeal else ""
+    clock, ground = step.word(CLOCKS, fact.clock), step.word(WORDS, fact.ground)
+    return f"{on_appeal}{verdict}: {clock}: {ground} ({checks}){appeal}"
 
 
 def _of_work(fact: Fact, step: StepText) -> str:

@@ -13,8 +13,9 @@ from engine.views.present import Reading
 from gridpatrol.render.story import story
 from gridpatrol.render.tables import duration, minute, table
 from gridpatrol.render.terms import both
+from schemas.exemptions import EXEMPTIONS
 from schemas.short_numbers import spoken
-from schemas.value_words import WORDS
+from schemas.value_words import EXEMPTION_STAGES, WORDS
 from workflows.definitions import CLOCKS
 from workflows.definitions.incident import INCIDENT
 
@@ -94,7 +95,7 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
     if shown.reading != "now" and (shown.open or shown.reading == "as_known_then"):
         click.echo(f"  as of {spelled(shown.reading, shown.as_of)}")
     if shown.open and shown.allowed:
-        click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed))
+        click.echo("  next: " + ", ".join(item.trigger for item in shown.allowed if item.trigger not in EXEMPTIONS))
     click.echo("")
     for line in story(steps, names):
         click.echo(line)
@@ -107,6 +108,11 @@ def held_lines(shown: IncidentDetail, names: Names) -> None:
             zh, en = worded(outcome.kind, outcome.late_by_ms, names)
             by = f", 责任 charged to {_unit(outcome.charged)}" if outcome.charged else ""
             click.echo(f"  {both(CLOCKS, outcome.name)}: 超期{zh}, {en} late{by}")
+    for missed in shown.missed:
+        if asked := missed.exemption:
+            until = f", 可申诉 may be appealed until {minute(asked.appeal_until)}" if asked.appeal_until else ""
+            stage = f"{both(EXEMPTION_STAGES, asked.stage)}: {both(WORDS, asked.ground)}"
+            click.echo(f"  {both(CLOCKS, missed.clock)}: {stage} · {asked.by.name}{until}")
     for span in shown.holders:
         spent = [
             f"{both(CLOCKS, clock.name)} {' '.join(worded(clock.kind, clock.consumed_ms, names))}"

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, UnsetType
 
 from schemas.coordinates import measured
+from schemas.exemptions import EXEMPTIONS, WORDS_OF_EXEMPTIONS
 from schemas.members import (
     CaseId,
     Code,
@@ -266,6 +267,7 @@ INCIDENT = Kind(
         "incident.withdrawn": EventType(Withdrawn, "撤回", {}, "Withdraw"),
         "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}, "Force close"),
         **PROPOSALS,
+        **EXEMPTIONS,
     },
     words={
         "effective": ("劝阻有效", "dissuasion was effective"),
@@ -298,5 +300,6 @@ INCIDENT = Kind(
         "nearer": ("就近处置", "nearer by"),
         "orders": ("上级指定", "ordered from above"),
         **WORDS_OF_PROPOSALS,
+        **WORDS_OF_EXEMPTIONS,
     },
 )

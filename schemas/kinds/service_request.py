@@ -3,6 +3,7 @@ taken up again after it was closed."""
 
 from typing import Literal
 
+from schemas.exemptions import EXEMPTIONS
 from schemas.kinds.incident import INCIDENT, MERGING
 from schemas.members import EventData, EventType, Kind
 from schemas.proposals import PROPOSALS
@@ -30,6 +31,7 @@ TRIGGERS = (
     "incident.withdrawn",
     "incident.force_closed",
     *PROPOSALS,
+    *EXEMPTIONS,
 )
 
 SERVICE_REQUEST = Kind(

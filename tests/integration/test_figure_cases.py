@@ -15,11 +15,12 @@ from engine.policies import Policies
 from engine.store.database import open_database
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_question import PerformanceQuestion
+from engine.views.incident_detail import incident_detail
 from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
 from lab.parts.postgres import fresh_database
 from tests.integration.test_reconcile import fill, random_lives, told_lives
-from tests.support.builders import at, weiyang
+from tests.support.builders import at, subject, weiyang
 from tests.support.opened import check_opened, opened
 from workflows.policy.index import Policy
 
@@ -57,6 +58,31 @@ def db(request, tmp_path_factory):
 def page(database, **asked):
     with database.read() as connection:
         return figure_cases_page(connection, SAMPLE, FigureCasesQuestion(**asked), NOW)
+
+
+def test_a_case_tells_what_it_missed_and_what_became_of_its_exemption(db):
+    with db.read() as connection:
+        found = [incident_detail(connection, SAMPLE, subject("WY01", number), NOW).missed for number in (111, 112, 113)]
+    [appealed, refused, taken_back] = [{each.clock: each for each in missed} for missed in found]
+    total = appealed["total"]
+    assert (total.part, total.cycle, total.target, total.charged.grid.code) == (0, 0, 0, "WY01")
+    assert (total.found, total.prompt, total.reported) == (False, True, True)
+    granted, kept = total.exemption, refused["total"].exemption
+    assert granted is not None and (granted.stage, granted.ground) == ("granted", "emergency")
+    assert appealed["accept"].exemption is None
+    assert kept is not None and kept.stage == "refused" and kept.appeal_until
+    assert "accept" not in taken_back
+
+
+def test_an_exemption_opens_into_the_cases_that_it_takes_out(db):
+    asked = {"definition": "service_request", "period": "all"}
+    for measure in ("exempted:total", "exempted:accept", "overdue_exempted"):
+        found = page(db, measure=measure, **asked)
+        assert found.lines and found.value == sum(line.value for line in found.cases) > 0, measure
+        assert found.measure.zh and found.measure.en and "免责" in found.measure.zh
+    before = page(db, measure="on_time_rate", clock="total", limit=500, **asked)
+    after = page(db, measure="on_time_rate_after", clock="total", limit=500, **asked)
+    assert (before.value, 0 < after.of < before.of) == (after.value, True)
 
 
 @pytest.mark.parametrize("definition", ["incident", "service_request"])

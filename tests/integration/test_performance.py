@@ -33,6 +33,7 @@ from tests.support.builders import at, changed, instant, weiyang
 from tests.support.examples import examples
 from tests.support.histories import DAY, MINUTE, Teller, live, numbered, plots, shuffled, write
 from tests.support.serving import prepared, served
+from tests.unit.test_exemption_figures import exempt, exempted_running
 from tests.unit.test_fold import figures, rectified
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.service_request import SERVICE_REQUEST
@@ -511,6 +512,46 @@ def test_as_published_and_as_now_agree_when_everything_arrived_in_time(db):
             assert row.published is not None
             assert row.published.counts == row.counts
             assert row.published.median_ms == row.median_ms
+
+
+def test_a_rate_is_read_before_and_after_exemption_and_an_exemption_after_the_grace_restates_it(db):
+    """One of two late requests is exempted in April: March was published without it."""
+    tellers = [request(1, 5 * DAY, DAY), request(2, 5 * DAY, 9 * DAY), request(3, 5 * DAY, 9 * DAY)]
+    tellers[1].now += 30 * DAY
+    exempt(tellers[1], "total")
+    granted = tellers[1].now
+    tell(db, tellers)
+    drain(db)
+    policy, march = weiyang(), {"since": 20260301, "until": 20260331}
+    [row] = figure_rows(db, policy, published=True, **march)
+    after = row.rates["on_time_rate_after"]
+    assert (row.on_time_rate.numerator, row.on_time_rate.denominator) == (1, 3)
+    assert (after.numerator, after.denominator, after.basis_points) == (1, 2, 5000)
+    assert (row.counts["overdue"], row.counts["overdue_exempted"]) == (2, 1)
+    assert (row.counts["breach:total"], row.counts["exempted:total"]) == (2, 1)
+    assert row.restated is True and row.published is not None
+    assert row.published.rates["on_time_rate_after"] == row.published.on_time_rate == row.on_time_rate
+    assert "exempted:total" not in row.published.counts and row.published.counts["breach:total"] == 2
+    for asked in ({}, {"by": "level"}):
+        [row] = figure_rows(db, policy, published=True, clock="total", **march, **asked)
+        after = row.rates["on_time_rate_after"]
+        assert (row.on_time_rate.numerator, row.on_time_rate.denominator) == (1, 3)
+        assert (after.numerator, after.denominator, row.counts["exempted:total"]) == (1, 2, 1)
+        assert row.published is not None and row.published.rates["on_time_rate_after"].denominator == 3
+        assert "exempted:total" not in row.published.counts
+    for upto, denominator in ((granted - 1, 3), (granted, 2)):
+        [row] = figure_rows(db, policy, clock="total", upto=upto, **march)
+        assert row.rates["on_time_rate_after"].denominator == denominator
+
+
+def test_what_is_exempted_of_a_clock_counts_at_the_unit_that_is_charged(db):
+    teller = exempted_running()
+    tell(db, [teller])
+    drain(db)
+    rows = {row.key: row for row in figure_rows(db, weiyang(), by="department", clock="handle")}
+    found = rows["WY-URBAN"]
+    assert (found.counts["breach:handle"], found.counts["exempted:handle"]) == (2, 2)
+    assert (found.on_time_rate.denominator, found.rates["on_time_rate_after"].denominator) == (1, 0)
 
 
 def test_only_a_period_that_ends_was_ever_published(db):

@@ -22,6 +22,7 @@ from tests.support.examples import examples
 from tests.support.histories import IN_THE_FIELD, MINUTE, Choice, Teller, as_before, live, plots, write
 from tests.support.serving import prepared, tell
 from tests.support.stored_texts import of_texts
+from tests.unit.test_exemption_figures import exempted_lives, twice_overdue
 from tests.unit.test_fold import rectified
 
 PARTITIONS = 3
@@ -100,15 +101,8 @@ def told_lives():
     assert against.say("report.submitted", "WY-12345", category="D3-04", source="hotline", grid="WY01-01")
     assert against.say("incident.dispatched", "WY01-CHIEF", lead="WY-URBAN", reason="capacity")
     assert against.say("incident.reassigned", "WY-DISPATCH", to_department="WY-BUILD", reason="orders")
-    return [
-        seen.life,
-        high.life,
-        against.life,
-        rectified(104).life,
-        rectified(105, upto=3).life,
-        *again,
-        as_before(before.life),
-    ]
+    others = [seen, high, against, rectified(104), rectified(105, upto=3), *exempted_lives(110), twice_overdue(1)]
+    return [*(other.life for other in others), *again, as_before(before.life)]
 
 
 def taken_up_again(number: int, after: int, times: int):
@@ -188,6 +182,9 @@ def test_the_histories_of_these_tests_are_worth_verifying(db):
         "escalated:coordination",
     ):
         assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
+    for measure in ("exempted:handle", "exempted:total", "overdue_exempted"):
+        assert one(db, f"SELECT sum(value) FROM figures WHERE measure = '{measure}'") > 0, measure
+    assert one(db, "SELECT count(*) FROM outcomes WHERE exempted IS NOT NULL") > 2
     for status in ("firing", "resolved", "withdrawn"):
         assert one(db, f"SELECT count(*) FROM alerts WHERE status = '{status}'") > 0, status
     for posts in ('["WY01-CHIEF"]', '["WY01-CHIEF","WY01-SPONSOR"]'):
@@ -269,6 +266,16 @@ CLOSED = "(SELECT min(case_id) FROM outcomes WHERE clock = 'total' AND why = 'in
         ("UPDATE outcomes SET reopened_at = NULL WHERE reopened_at IS NOT NULL", "outcome", "reopened_at"),
         ("UPDATE outcomes SET reopened_at = reopened_at + 1 WHERE reopened_at IS NOT NULL", "outcome", "reopened_at"),
         ("UPDATE outcomes SET unit = 'SITE-2' WHERE unit <> ''", "outcome", "rectify"),
+        ("UPDATE outcomes SET exempted = exempted + 1 WHERE exempted IS NOT NULL", "outcome", "exempted"),
+        ("UPDATE outcomes SET exempted = NULL WHERE exempted IS NOT NULL", "outcome", "exempted"),
+        # What was exempted of what was missed.
+        ("DELETE FROM figures WHERE measure = 'overdue_exempted'", "figure", "measure overdue_exempted"),
+        ("UPDATE figures SET value = value + 1 WHERE measure = 'exempted:total'", "figure", "exempted:total"),
+        (
+            "UPDATE facts SET body = replace(body, '\"granted\":true', '\"granted\":false')",
+            "figure",
+            "exempted:total",
+        ),
         # Contributions: what a case still holds.
         ("UPDATE contributions SET body = replace(body, 'SITE-1', 'SITE-2')", "contribution", "unit"),
         ("UPDATE contributions SET body = '[[]]'", "contribution", "total"),

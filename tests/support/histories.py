@@ -18,6 +18,7 @@ from engine.store import open_counts, slices
 from engine.store.database import Database
 from engine.store.rows import PartitionRow, StepRow
 from schemas import facts
+from schemas.exemptions import EXEMPTIONS
 from schemas.members import Fact
 from tests.support.builders import Story, arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
@@ -230,9 +231,11 @@ def _next(teller: Teller, choice: Choice, leaf: str) -> None:
     """The forward trigger of the state three times in four, else a side line; by the first post that may."""
     known = DEFINITIONS[teller.case.definition or "incident"].triggers(teller.case.state)
     ways = [t for t in (FORWARD if choice.trigger % 4 else SIDE) if t in known]
-    if not ways:
+    trigger = ways[choice.trigger // 4 % len(ways)] if ways else "comment.added"
+    if trigger == "comment.added" and teller.case.lapses:  # what it missed is spoken of, also after its end
+        trigger = (*EXEMPTIONS, trigger)[choice.trigger % 5]
+    elif not ways:
         return
-    trigger = ways[choice.trigger // 4 % len(ways)]
     data = dict(DATA.get(trigger, {}))
     if trigger == "dissuasion.recorded" and choice.variant > 1:
         data["outcome"] = "effective"
@@ -240,6 +243,11 @@ def _next(teller: Teller, choice: Choice, leaf: str) -> None:
         data["outcome"] = "unsolved"
     if trigger == "incident.reassigned":
         data["to_grid"] = leaf[:4]
+    if trigger in EXEMPTIONS:
+        missed = teller.case.lapses[choice.variant % len(teller.case.lapses)]
+        data = {"clock": missed.clock, "part": missed.level, "cycle": missed.cycle, "target": missed.target}
+        if trigger in ("exemption.requested", "exemption.granted"):
+            data["ground"] = "outage"
     local = [speaker.replace("WY01", leaf[:4]) for speaker in SPEAKERS]
     speakers = [speaker for speaker in local if speaker in teller.rules.posts]
     for k, by in enumerate(speakers):

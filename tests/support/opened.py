@@ -39,7 +39,7 @@ def numbers_of(row: FigureRow, definition: str, clock: str) -> Iterator[tuple[st
             yield name, getattr(row, name), row.durations_n
     for name in ("on_time_rate",) if clock else SHARES:
         yield name, getattr(row, name).numerator, getattr(row, name).denominator
-    for name, rate in ({} if clock else row.rates).items():
+    for name, rate in row.rates.items():
         yield name, rate.numerator, rate.denominator
     for name, value in row.counts.items():
         yield name, value, None

@@ -83,6 +83,18 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "suspension.granted": [{}],
     "suspension.refused": [{}],
     "case.reopened": [{"reason": "dissatisfied"}],
+    "exemption.requested": [
+        {"clock": "handle", "ground": "outage"},
+        {"clock": "total", "ground": "tolerance"},
+        {"clock": "accept", "ground": "other", "cycle": 0},
+    ],
+    "exemption.granted": [
+        {"clock": "handle", "ground": "other"},
+        {"clock": "total", "no_harm": True},
+        {"clock": "accept", "ground": "emergency"},
+    ],
+    "exemption.refused": [{"clock": "handle"}, {"clock": "total"}, {"clock": "accept"}],
+    "exemption.appealed": [{"clock": "handle"}, {"clock": "total"}, {"clock": "accept"}],
 }
 DATA |= {name: DATA[older] for older, name in OLDER_NAMES.items()}
 POSTS = (MEMBER, LEAF_CHIEF, STREET, DISTRICT, CITY, CENTRE, "WY-OFFICE", "WY-URBAN-H", "WY-EPB-H", HOTLINE)

@@ -76,8 +76,8 @@ def test_each_rate_of_each_kind_of_case_is_thin_by_its_own_denominator_and_by_no
         assert (found.denominator, found.thin) == (own, not enough)
     for ratio in definition.ratios:
         [of] = ratio.denominator.plus
-        [counted] = [each for each in definition.sums if each.name == of]
-        stored = {counted.plus[0]: own, "closable": 0 if enough else 99}
+        counted = next((each.plus[0] for each in definition.sums if each.name == of), of)
+        stored = {"closable": 0 if enough else 99} | {counted: own}
         _, ratios = derived(stored, definition.sums, definition.ratios, 10)
         assert (ratios[ratio.name].denominator, ratios[ratio.name].thin) == (own, not enough)
 

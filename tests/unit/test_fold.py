@@ -331,4 +331,4 @@ def test_a_step_that_nothing_counts_changes_nothing():
     teller.say("comment.added", HOTLINE)
     held = fold.Contribution()
     assert fold.fold(held, teller.steps[-1]) == (held, {}, [])
-    assert msgspec.structs.asdict(held) == {"lapses": (), "units": ()}
+    assert msgspec.structs.asdict(held) == {"lapses": (), "units": (), "exempted": ()}

@@ -23,6 +23,7 @@ from schemas import binary, sealing
 from schemas.envelope import MEMBERS, Envelope, decode_data, decode_envelope, is_known_type
 from schemas.events import EVENT_TYPES
 from schemas.examples import DATA
+from schemas.facts import Unit
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import (
     HOTLINE,
@@ -35,6 +36,7 @@ from tests.support.builders import (
     subject,
 )
 from tests.unit.test_duty import Round
+from workflows.case import Exemption, Missed
 from workflows.decide import take
 from workflows.definitions import DEFINITIONS
 
@@ -176,6 +178,12 @@ def under_way() -> Story:
     story.done("incident.dispatched", STREET, lead=BUILD)
     story.done("rectification.ordered", STREET, stage=2, limit="7工作日")
     story.done("extension.requested", f"{BUILD}-H", reason="weather", limit="30工作日")
+    street, refused = Unit("/XA/WY/WY01/"), Exemption("refused", STREET, "outage", "WY", NINE + 86_400_000)
+    asked = Exemption("requested", STREET, "outage")
+    story.case.lapses = tuple(
+        Missed(clock, 3, 0, 0, NINE, street, exemption)
+        for clock, exemption in (("handle", None), ("accept", asked), ("total", refused))
+    )
     return story
 
 

@@ -72,6 +72,11 @@ ONE_FINDING = {
         "error rungs.csv:7 tell: 'copied' is nobody that can be told",
         "supervisor",
     ),
+    "a time for appeals that is none": (
+        ("pack.toml", "[options]\n", '[options]\nappeal = "5 days"\n'),
+        "error pack.toml:31 appeal: '5 days' is no limit",
+        "5工作日",
+    ),
     "an hour of the daily line that is none": (
         ("pack.toml", "[options]\n", '[options]\ndaily_notices = "six"\n'),
         "error pack.toml:31 daily_notices: 'six' is no time of the day",

@@ -88,6 +88,12 @@ def fitting(trigger: str, case: Case, now: int) -> Iterator[dict[str, Any]]:
         case "extension.granted" | "extension.refused":
             yield from ({"clock": made.clock} for made in case.proposals)
             yield example
+        case "exemption.requested" | "exemption.granted" | "exemption.refused" | "exemption.appealed":
+            ground = {"ground": "other"} if trigger in ("exemption.requested", "exemption.granted") else {}
+            for made in case.lapses:
+                which = {"clock": made.clock, "part": made.level, "cycle": made.cycle, "target": made.target}
+                yield which | ground
+            yield example
         case "incident.suspended" | "suspension.requested":
             yield example | {"until": instant(now + 30 * DAY)}
         case "department.arrived":

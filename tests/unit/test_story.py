@@ -8,6 +8,7 @@ from gridpatrol.render.story import story
 from gridpatrol.render.tables import LocalClock
 from tests.support.builders import at, weiyang
 from tests.support.histories import DAY, MINUTE, Teller, step_row
+from tests.unit.test_exemption_figures import granted_on_appeal
 from workflows.clocks.limits import HOUR_MS
 
 
@@ -56,3 +57,16 @@ def test_the_same_year_is_not_said_twice_and_another_one_is() -> None:
 def test_an_alert_names_the_year_of_its_deadline_in_both_languages() -> None:
     words = sentence(Alert(at("12-31 23:59") + MINUTE), "firing", "", Names(weiyang()))
     assert "时限 2027-01-01 00:00" in words.zh and "deadline 2027-01-01 00:00" in words.en
+
+
+def test_what_was_asked_for_and_decided_of_a_missed_deadline_stands_in_the_story() -> None:
+    lines = "\n".join(told(granted_on_appeal()))
+    total = "全程 total: 应急任务 an emergency"
+    checks = "主动发现 found itself ✗, 及时处置 prompt ✓, 整改上报 reported ✓"
+    for sentence_ in (
+        f"申请免责 asks for exemption: {total}",
+        f"不予免责 not exempted: {total} ({checks}), 可申诉 may be appealed until 03-1",
+        "申诉 appeals: 全程 total",
+        f"申诉 on appeal: 准予免责 exempted: {total} ({checks}, 无不良后果 no harm ✗)",
+    ):
+        assert sentence_ in lines

@@ -5,10 +5,11 @@ its cases take.
 """
 
 from schemas import facts
-from workflows import effects, proposals
+from schemas.refusals import Reason
+from workflows import effects, exemptions, proposals
 from workflows.case import TOTAL
-from workflows.figures import Measure
-from workflows.machine import Admission, Effect
+from workflows.figures import AFTER_EXEMPTION, Measure, Ratio, Sum
+from workflows.machine import Admission, Effect, Tolerance
 
 EFFECTS_OF_ANY: dict[str, Effect] = {
     "case.deadline_ordered": effects.order_deadline,
@@ -34,6 +35,35 @@ ADMITS_OF_PROPOSALS: dict[str, Admission] = {
     "suspension.refused": proposals.may_decide_suspension,
 }
 ADMITS_OF_ANY: dict[str, Admission] = {"case.acknowledged": effects.may_acknowledge}
+
+
+def effects_of_exemptions(tolerance: Tolerance) -> dict[str, Effect]:
+    """Those of exemptions (`schemas.exemptions`), for kinds whose missed deadlines may be exempted."""
+    return {
+        "exemption.requested": exemptions.request,
+        "exemption.granted": exemptions.grant(tolerance),
+        "exemption.refused": exemptions.refuse(tolerance),
+        "exemption.appealed": exemptions.appeal,
+    }
+
+
+ADMITS_OF_EXEMPTIONS: dict[str, Admission] = {
+    "exemption.requested": exemptions.may(exemptions.no_request, Reason.IMPOSSIBLE),
+    "exemption.granted": exemptions.may(exemptions.no_decision, Reason.FORBIDDEN),
+    "exemption.refused": exemptions.may(exemptions.no_decision, Reason.FORBIDDEN),
+    "exemption.appealed": exemptions.may(exemptions.no_appeal, Reason.IMPOSSIBLE),
+}
+RATIOS_OF_EXEMPTIONS = (
+    Ratio(
+        AFTER_EXEMPTION,
+        "按期结案率（免责后）",
+        "on-time close rate after exemption",
+        "on_time",
+        Sum("", "", "", ("closable",), ("overdue_exempted",)),
+    ),
+)
+"""The rate of closing on time without the cases whose missed deadlines are exempted; the one before stands beside
+it."""
 
 MEASURES_OF_REPORTED = (
     Measure("reported", facts.Reported, per="source", zh="上报的件数", en="cases reported"),

@@ -18,7 +18,8 @@
    is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
 6. Suspended stops work and pauses its clocks; the total clock always runs. Where the pack asks for approval, who holds
    the case asks for it, as for more time, and somebody above decides.
-7. Evidence, comments, acknowledgements and urging never move a case.
+7. Evidence, comments, acknowledgements and urging never move a case, nor do exemptions of missed deadlines (M86), which
+   are spoken of also when it has ended.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
 shows that both agree.
@@ -42,14 +43,17 @@ from workflows.decision import Decision
 from workflows.define import define
 from workflows.definitions.any_case import (
     ADMITS_OF_ANY,
+    ADMITS_OF_EXEMPTIONS,
     ADMITS_OF_PROPOSALS,
     EFFECTS_OF_ANY,
     EFFECTS_OF_PROPOSALS,
     MEASURES_OF_REPORTED,
+    RATIOS_OF_EXEMPTIONS,
+    effects_of_exemptions,
 )
 from workflows.figures import Measure
 from workflows.holding import Holder, turn, unit_of
-from workflows.machine import Admission, Alias, Birth, Effect, NamedClock, Speaker, State, Transition
+from workflows.machine import Admission, Alias, Birth, Effect, NamedClock, Speaker, State, Tolerance, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -113,6 +117,10 @@ TRANSITIONS = (
     Transition("suspension.requested", (*AT_WORK, "returned"), "="),
     Transition("suspension.granted", (*AT_WORK, "returned"), "suspended"),
     Transition("suspension.refused", (*AT_WORK, "returned"), "="),
+    Transition("exemption.requested", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.granted", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.refused", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.appealed", (*OPEN, *ENDED, "merged"), "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("discovered", "dissuading", "reported", "accepted", "returned"), "rejected"),
     Transition("incident.withdrawn", ("discovered", "dissuading", "reported"), "withdrawn"),
@@ -319,9 +327,17 @@ MEASURES = (
     ),
 )
 
+TOLERANCE = Tolerance(
+    found=(Source.PATROL, Source.INSPECTION),
+    work=("handle", "rectify"),
+    handled=("feedback", "verifying", "verified", "closed"),
+    reported=("verified", "closed"),
+)
+
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **EFFECTS_OF_PROPOSALS,
+    **effects_of_exemptions(TOLERANCE),
     "dissuasion.recorded": effects.dissuade,
     "incident.reported_up": effects.report_up,
     "incident.returned": effects.send_back,
@@ -349,6 +365,7 @@ EFFECTS: dict[str, Effect] = {
 ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
     **ADMITS_OF_PROPOSALS,
+    **ADMITS_OF_EXEMPTIONS,
     "rectification.completed": is_rectified,
     "incident.escalated": effects.may_escalate,
     "verification.checked": effects.may_check,
@@ -368,6 +385,7 @@ INCIDENT = define(
     admits=ADMITS,
     clocks=CLOCKS,
     measures=MEASURES,
+    ratios=RATIOS_OF_EXEMPTIONS,
     aliases=ALIASES,
     escalates="incident.escalated",
     fulfils=FULFILS,
@@ -375,4 +393,5 @@ INCIDENT = define(
     returns=("incident.returned",),
     resumes="incident.resumed",
     at_end=merging.at_end,
+    tolerance=TOLERANCE,
 )

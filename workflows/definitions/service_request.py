@@ -10,18 +10,22 @@
 
 from schemas import facts
 from schemas.kinds import service_request
+from schemas.members import Source
 from workflows import birth, effects, merging, reopening
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
     ADMITS_OF_ANY,
+    ADMITS_OF_EXEMPTIONS,
     ADMITS_OF_PROPOSALS,
     EFFECTS_OF_ANY,
     EFFECTS_OF_PROPOSALS,
     MEASURES_OF_REPORTED,
+    RATIOS_OF_EXEMPTIONS,
+    effects_of_exemptions,
 )
 from workflows.figures import Measure
-from workflows.machine import Birth, Effect, NamedClock, State, Transition
+from workflows.machine import Birth, Effect, NamedClock, State, Tolerance, Transition
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -63,6 +67,10 @@ TRANSITIONS = (
     Transition("suspension.requested", (*AT_WORK, "returned"), "="),
     Transition("suspension.granted", (*AT_WORK, "returned"), "suspended"),
     Transition("suspension.refused", (*AT_WORK, "returned"), "="),
+    Transition("exemption.requested", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.granted", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.refused", (*OPEN, *ENDED, "merged"), "="),
+    Transition("exemption.appealed", (*OPEN, *ENDED, "merged"), "="),
     Transition("incident.merged", OPEN, "merged"),
     Transition("incident.rejected", ("reported", "handling", "returned"), "rejected"),
     Transition("incident.withdrawn", ("reported", "handling"), "withdrawn"),
@@ -92,11 +100,18 @@ CLOCKS = (
 )
 
 REOPENED = Measure("reopened", facts.Reopened, zh="重办的次数", en="closed cases taken up again", better="lower")
+TOLERANCE = Tolerance(
+    found=(Source.PATROL, Source.INSPECTION),
+    work=("handle",),
+    handled=("handled", "closed"),
+    reported=("handled", "closed"),
+)
 
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **EFFECTS_OF_PROPOSALS,
     "case.reopened": reopening.reopen,
+    **effects_of_exemptions(TOLERANCE),
     "incident.returned": effects.send_back,
     "incident.dispatched": effects.dispatch,
     "department.arrived": effects.arrive,
@@ -121,11 +136,13 @@ SERVICE_REQUEST = define(
     (),
     births=BIRTHS,
     effects=EFFECTS,
-    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, "incident.withdrawn": merging.no_survivor},
+    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, **ADMITS_OF_EXEMPTIONS, "incident.withdrawn": merging.no_survivor},
     clocks=CLOCKS,
     measures=(*MEASURES_OF_REPORTED, REOPENED),
+    ratios=RATIOS_OF_EXEMPTIONS,
     resumes="incident.resumed",
     at_end=merging.at_end,
+    tolerance=TOLERANCE,
     fulfils=FULFILS,
     returns=("incident.returned",),
 )

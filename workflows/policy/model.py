@@ -269,6 +269,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""  # of positions that say none; empty: WGS84, perhaps
     against_table: tuple[str, ...] = ()  # roles that may give a case to another department than its category's, with a
     # reason (M55); empty: whoever dispatches may, and says none
+    appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

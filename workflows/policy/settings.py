@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from workflows.clocks.limits import DAY_MS, HOUR_MS
+from workflows.clocks.limits import DAY_MS, HOUR_MS, Limit, LimitError, parse_limit
 from workflows.policy.csv_tables import plain
 from workflows.policy.model import DAILY_AT, UNBORN_CAP, Level, Options
 from workflows.policy.problems import Problems
@@ -107,6 +107,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     daily_notices: str = ""
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""
     against_table: tuple[str, ...] = ()
+    appeal: str = ""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -226,7 +227,20 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         daily_at=DAILY_AT if daily[0] == DAILY_AT else daily[0],
         crs=given.crs,
         against_table=given.against_table,
+        appeal=appeal_of(given.appeal, text, problems),
     )
+
+
+def appeal_of(value: str, text: str, problems: Problems) -> Limit | None:
+    """The time in which a refused exemption may be appealed; None: there is none."""
+    if not value.strip():
+        return None
+    try:
+        return parse_limit(value)
+    except LimitError as error:
+        problem = f"{value!r} is no limit: {error.rule}"
+        problems.error(FILE, line_of(text, "appeal"), "appeal", problem, 'write "5工作日", or leave it empty for none')
+        return None
 
 
 def parse_duration(value: str) -> int | None:

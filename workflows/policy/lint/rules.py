@@ -8,6 +8,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
+from schemas.exemptions import APPEALED, EXEMPTIONS
 from schemas.kinds import KINDS
 from schemas.kinds.incident import Dispatched, Reassigned
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
@@ -230,7 +231,7 @@ def lint_notices(context: LintContext) -> None:
                 remedy = one_of(TELL_OF_MOVES, len(TELL_OF_MOVES))
                 context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
     told = {key for key, index in seen.items() if context.pack.notices[index].tell}
-    asks = any(row.trigger in PROPOSALS for row in context.pack.roles)
+    asks = any(row.trigger in (*PROPOSALS, *EXEMPTIONS) for row in context.pack.roles)
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
@@ -276,8 +277,10 @@ def lint_roles(context: LintContext) -> None:
     named = {canonical(row.trigger) for row in context.pack.roles}
     # What time bears is spoken of only where there is some of it.
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
-    for proposals in (EXTENSIONS, SUSPENSIONS):  # nor of approval where nobody asks for it, nor of taking up again
+    # Nor of approval where nobody asks for it, nor of taking up again.
+    for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS):
         idle |= set() if named & set(proposals) else set(proposals)
+    idle |= set() if context.pack.options.appeal else {APPEALED}
     idle |= {trigger for definition in DEFINITIONS.values() for trigger in definition.reopening}
     silent = [t for t in TRIGGERS if t not in OLDER_NAMES and t not in named and t not in idle]
     if silent:

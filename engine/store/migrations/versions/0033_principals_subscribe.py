@@ -1,10 +1,10 @@
-"""Principals subscribe to the alert feed. Revision 0033, after 0031."""
+"""Principals subscribe to the alert feed. Revision 0033, after 0032."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0033'
-down_revision = '0031'
+down_revision = '0032'
 branch_labels = None
 depends_on = None
 
