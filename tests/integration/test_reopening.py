@@ -7,6 +7,7 @@ an older release. Leaves: figures, lists and cases that say one end, and a log t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from engine.views.figure_rows import FigureRow
 from engine.views.incident_list import IncidentQuestion, incident_page
 from engine.views.performance import performance_page
 from gridpatrol.run.following import follow
+from lab.parts.postgres import fresh_database
 from schemas.instants import written
 from tests.integration.test_archiving import APRIL, LATER, answers, archive, check_whole, consumed
 from tests.integration.test_archiving import write as leave
@@ -42,9 +44,29 @@ NOW = at("05-10 09:00")
 
 
 @pytest.fixture
-def line(database_url: str) -> Iterator[Line]:
+def line(sqlite_url: str) -> Iterator[Line]:
+    with line_on(sqlite_url, records=3, steps=2) as found:
+        yield found
+
+
+@pytest.fixture
+def line_of_each(database_url: str) -> Iterator[Line]:
+    """The same on both databases."""
     with line_on(database_url, records=3, steps=2) as found:
         yield found
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def lived(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Line]:
+    """What the tests of readings read, on each database."""
+    with ExitStack() as stack:
+        url = f"sqlite:///{tmp_path_factory.mktemp('reopened') / 'a.db'}"
+        if request.param == "postgresql":
+            server, template = (request.getfixturevalue(f"postgres_{name}") for name in ("server", "template"))
+            url = stack.enter_context(fresh_database(server, template))
+        line = stack.enter_context(line_on(url, records=3, steps=2))
+        live(line)
+        yield line
 
 
 def reopen(line: Line, when: int, number: int = 1) -> None:
@@ -80,9 +102,9 @@ def ids(line: Line, **asked: Any) -> list[str]:
 
 
 def test_it_is_closed_once_in_every_reading_and_where_it_was_closed_when_that_was_known(
-    line: Line, tmp_path: Path
+    lived: Line, tmp_path: Path
 ) -> None:
-    live(line)
+    line = lived
     assert verify(line.engine.database) == []
     check_export(line, tmp_path)
     march, april = row_of(line, "2026-03-31", published="true"), row_of(line, "2026-04-30")
@@ -98,8 +120,8 @@ def test_it_is_closed_once_in_every_reading_and_where_it_was_closed_when_that_wa
         assert (found.counts.get("closed", 0), found.durations_n) == (closed, closed), written(then)
 
 
-def test_every_number_opens_into_the_cases_that_it_counts(line: Line) -> None:
-    live(line)
+def test_every_number_opens_into_the_cases_that_it_counts(lived: Line) -> None:
+    line = lived
     for asked in (
         {"day": "2026-03-31"},
         {"day": "2026-04-30", "by": "grid"},
@@ -118,8 +140,8 @@ def test_every_number_opens_into_the_cases_that_it_counts(line: Line) -> None:
     assert row.counts["on_time:total"] == 1
 
 
-def test_lists_show_what_is_open_now_and_what_was_open_then(line: Line) -> None:
-    live(line)
+def test_lists_show_what_is_open_now_and_what_was_open_then(lived: Line) -> None:
+    line = lived
     assert ids(line) == ["2", "3"] and ids(line, open=False) == ["1"]
     for then, open_ in (
         (CLOSED - 1, "123"),
@@ -150,7 +172,8 @@ def test_its_deadline_is_explained_with_the_time_in_which_it_was_over(line: Line
 
 
 @pytest.mark.parametrize("limit", [1, 500])
-def test_the_fold_takes_back_an_end_of_its_own_batch_and_of_an_earlier_one(line: Line, limit: int) -> None:
+def test_the_fold_takes_back_an_end_of_its_own_batch_and_of_an_earlier_one(line_of_each: Line, limit: int) -> None:
+    line = line_of_each
     line.report(1, REPORTED, DUE)
     for turn in range(3):
         line.close(1, CLOSED + turn * DAY)
@@ -169,8 +192,9 @@ def test_the_fold_takes_back_an_end_of_its_own_batch_and_of_an_earlier_one(line:
     assert row_of(line, "2026-03-31").counts == counts
 
 
-def test_a_request_that_an_older_release_closed_is_taken_up_again(line: Line, tmp_path: Path) -> None:
+def test_a_request_that_an_older_release_closed_is_taken_up_again(line_of_each: Line, tmp_path: Path) -> None:
     """Its figures were folded by that release, its row was written by it, and its deadline was missed."""
+    line = line_of_each
     line.report(1, REPORTED, at("03-03 09:00"))
     line.report(2, REPORTED, None)
     line.say("deadline.ordered", "XA-OFFICE", REPORTED + HOUR, case=subject("WY01", 2), clock="total", limit="9工作日")
