@@ -109,6 +109,14 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "replay_letter": (404, 409),
     "send_file": (409, 410, 413, 422, 429, 501),
     "show_file": (404, 416, 501),
+    "subscribe": (409,),
+    "show_subscription": (404,),
+    "unsubscribe": (404,),
+    "rotate_secret": (404, 409),
+    "list_own_deliveries": (404,),
+    "read_lines": (404,),
+    "keep_place": (404, 409),
+    "stream_subscription": (404, 429),
 }
 """What a route answers besides, by the name of its handler."""
 HEADERS: dict[str, dict[str, str]] = {
