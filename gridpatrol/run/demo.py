@@ -126,6 +126,7 @@ def welcome(url: str, engine: Engine) -> str:
             "",
             f"The sample city is alive at {url} (Ctrl-C stops it, the next run goes on from here).",
             "",
+            f"  {url}                             pages for people: open it in a browser",
             f"  {url}/v1/incidents?overdue=true   what is late, and with whom",
             f"  {url}/v1/alerts/stream            alerts as they are told",
             f"  {url}/v1/performance?by=grid      figures of this month",

@@ -200,6 +200,12 @@ def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(
 
         assert until(20, reported), log.read_text()
         assert "demo traffic:" not in log.read_text()
+        asked = urllib.request.Request(
+            f"{found[1]}/desk", headers={"Authorization": f"Bearer {token}", "Accept": "text/html"}
+        )
+        with urllib.request.urlopen(asked) as page:
+            first = re.search(r'<p class="answer">(.*?)</p>', page.read().decode(), re.DOTALL)
+        assert first is not None and "在办" in first[1]  # the desk answers on the month's data
         assert log.read_text().count('curl -H "Authorization: Bearer $GRIDPATROL_TOKEN" ') == 3
         assert ended(running, signal.SIGINT) < 10
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy.engine import URL
 
 from consumers.performance import consume
 from engine.clock import now_ms
@@ -24,6 +25,7 @@ from engine.principals import digest_of, new_token
 from engine.runtime import Engine
 from engine.store.audit import Act
 from engine.store.recording import Recorder
+from lab.parts.postgres import fresh_database
 from schemas.events import OF_ANY_CASE
 from tests.integration.test_door import report
 from tests.support.builders import HOUR, OPERATOR, event, subject
@@ -554,6 +556,21 @@ def test_the_stream_says_that_something_moved_and_nothing_of_it(local: Served) -
             assert send(other, f"/cases/{THEIRS}/acts", fields).status_code == 303
         text = next(line for line in lines if line == "event: moved") + next(lines)
     assert "WY" not in text
+
+
+def test_postgresql_answers_each_page_the_same(postgres_server: URL) -> None:
+    with fresh_database(postgres_server) as url, prepared(url) as engine:
+        long_overdue(engine)
+        with served(engine) as running:
+            client = as_post(running, "WY-CHIEF")
+            wait_until(lambda: "条未读" in get(client, "/alerts").text or "还没有发给" in get(client, "/alerts").text)
+            assert "此刻超期 2 件" in get(client, "/desk").text
+            assert "经过" in get(client, f"/cases/{OURS}").text and get(client, "/health").status == 200
+            assert OURS in get(client, "/desk?office=WY01").text
+            assert get(client, "/ranking?period=year").status == 200
+            fields = get(client, f"/cases/{OURS}").form(f"/cases/{OURS}/acts", trigger=URGED)
+            answer = send(client, f"/cases/{OURS}/acts", fields)
+            assert "已办：催办" in get(client, answer.headers["location"]).text
 
 
 def test_only_the_application_imports_the_console() -> None:
