@@ -463,7 +463,7 @@ def test_a_page_is_a_few_statements_whatever_it_lists(door: Served) -> None:
             recorder = Recorder(door.engine.database)
             get(client, path)
             said = [each.text for transaction in recorder.transactions for each in transaction.statements]
-            assert 0 < len(said) < 40, (path, said)
+            assert 0 < len(said) < 20, (path, said)
 
 
 # ---- acts ---------------------------------------------------------------------------------------------------
