@@ -196,7 +196,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "mark_seen": ("本页全部标为已读", "Mark this page as seen"),
     "marked": ("已标为已读 {n} 条", "{n} marked as seen"),
     "feed_only": ("仅本页", "here only"),
-    "waits_until": ("{at} 才发（静默时段）", "told at {at} (quiet hours)"),
+    "waits_until": ("{at} 发出", "to be told at {at}"),
     "line_waiting": ("待发", "waits"),
     "line_grouped": ("待发", "waits"),
     "line_sent": ("已发", "sent"),

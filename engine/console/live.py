@@ -41,19 +41,22 @@ class Changes:
         if sum(self.listeners.values()) >= LISTENERS:
             raise busy(f"{LISTENERS} pages listen already", "load the page again when you want to see what has changed")
 
-    async def stream(self, principal: Principal, stays: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
-        """`moved` when something has moved, a comment now and then; the end when the visitor has lost the session."""
+    async def stream(
+        self, principal: Principal, stays: Callable[[], Awaitable[bool]], after: int
+    ) -> AsyncIterator[str]:
+        """`moved` when more has been told than `after`, which the page has shown; a comment now and then; the end when
+        the visitor has lost the session."""
         loop, name = asyncio.get_running_loop(), principal.name
         self.listeners[name] = self.listeners.get(name, 0) + 1
         if self._watch is None or self._watch.done():
             self._watch = asyncio.create_task(self._look())
         try:
-            seen, spoke = self.number, loop.time()
+            seen, spoke = after, loop.time()
             yield "retry: 2000\nevent: opened\ndata: \n\n"
             while not self.context.closing.is_set() and await stays():
-                if self.number != seen:
+                if self.number > seen:
                     seen, spoke = self.number, loop.time()
-                    yield f"event: moved\ndata: {seen}\n\n"
+                    yield f"id: {seen}\nevent: moved\ndata: {seen}\n\n"
                     await asyncio.sleep(max(LOOK_S, sum(self.listeners.values()) / CALM))
                 elif loop.time() - spoke >= HEARTBEAT_S:
                     spoke = loop.time()
@@ -68,13 +71,11 @@ class Changes:
                 self._watch = None
 
     async def _look(self) -> None:
-        known: object = None
         while not self.context.closing.is_set():
             with suppress(Problem):
                 found = await self.context.read(count_told)
-                if found != known:
-                    self.number += known is not None
-                    known = found
+                if found != self.number:
+                    self.number = found
                     self._moved.set()
                     self._moved = asyncio.Event()
             await asyncio.sleep(LOOK_S)

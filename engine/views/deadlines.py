@@ -67,10 +67,19 @@ def ledgers(steps: list[StepRow]) -> list[Ledger]:
     return in_order
 
 
-def calendar_then(connection: Connection, policies: Policies, partition: int, ledger: Ledger) -> Calendar:
-    """The calendar of a clock as it was known when its deadline was set."""
+PacksThen = list[tuple[str, int]]
+"""The packs that a partition has activated, with the arrivals of their activations (ms UTC)."""
+
+
+def packs_of(connection: Connection, partition: int) -> PacksThen:
+    """The packs of a partition, in the order in which it has activated them."""
     rows = slices.read_partitions(connection)
-    packs: list[tuple[str, int]] = msgspec.json.decode(next(row.packs for row in rows if row.partition == partition))
+    found: PacksThen = msgspec.json.decode(next(row.packs for row in rows if row.partition == partition))
+    return found
+
+
+def calendar_then(connection: Connection, policies: Policies, packs: PacksThen, ledger: Ledger) -> Calendar:
+    """The calendar of a clock as it was known when its deadline was set."""
     active = next((digest for digest, arrival in reversed(packs) if arrival <= ledger.known), packs[0][0])
     return policies.get(connection, active).calendars[ledger.calendar].known_at(ledger.known)
 

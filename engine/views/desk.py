@@ -17,6 +17,7 @@ from engine.store import open_counts
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters
 from engine.store.open_counts import HeldCell
+from engine.store.steps import count_told
 from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
 from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line
 from engine.views.names import Names, active_names
@@ -85,6 +86,7 @@ class Desk(Struct, frozen=True, kw_only=True):
     today: Count
     lines: list[DeskLine]
     next: str | None
+    told: int  # how many steps the log had told
     as_of: str
     reading: Reading
 
@@ -122,6 +124,7 @@ def desk(
         today=counted(connection, due_today, After(here.at, "")),
         lines=[desk_line(connection, policies, case, question.post, tuple(acts), names, here) for case in found],
         next=more,
+        told=count_told(connection),
         as_of=names.instant(here.at),
         reading=here.kind,
     )

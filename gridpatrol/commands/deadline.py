@@ -13,7 +13,7 @@ import msgspec
 from engine.policies import Policies
 from engine.store import exports
 from engine.store.database import Database
-from engine.views.deadlines import Ledger, calendar_then, explained_by, ledgers
+from engine.views.deadlines import Ledger, calendar_then, explained_by, ledgers, packs_of
 from gridpatrol import options
 from gridpatrol.run.wiring import read_pack, reading, settings_of
 from schemas.envelope import to_ms
@@ -124,7 +124,7 @@ def _explain_stored(
             names = ", ".join(dict.fromkeys(f"{item.clock} (level {item.level})" for item in ran))
             wanted = repr(clock or "total") + ("" if level is None else f" at level {level}")
             raise click.UsageError(f"No clock {wanted} has run in this incident, only: {names or 'none'}.")
-        calendar = calendar_then(connection, Policies(), steps[0].partition, ledger)
+        calendar = calendar_then(connection, Policies(), packs_of(connection, steps[0].partition), ledger)
     _explain_ledger(calendar, ledger, lang, as_json)
 
 

@@ -165,6 +165,7 @@ class Traffic:
 def welcome(url: str, place: Place, settings: Settings) -> str:
     """Where to look, and what to try."""
     looks = [
+        (url, "网页，用浏览器打开 pages for people: open it in a browser"),
         (f"{url}/v1/incidents?overdue=true", "超期的件 what is late, and with whom"),
         (f"{url}/v1/alerts/stream", "实时告警 alerts as they are told"),
         (f"{url}/v1/performance?by=grid", "本月指标 figures of this month"),

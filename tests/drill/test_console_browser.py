@@ -117,6 +117,21 @@ def test_the_desk_shows_what_happened_elsewhere_without_a_reload(door: Served, p
     assert "fresh" in (row.locator("td").first.get_attribute("class") or "")
 
 
+def test_a_page_that_nobody_looks_at_listens_to_nothing_and_catches_up(door: Served, page: Any) -> None:
+    look = "(how) => { Object.defineProperty(document, 'visibilityState', {value: how, configurable: true});"
+    look += " document.dispatchEvent(new Event('visibilitychange')); }"
+    page.goto("/desk")
+    page.locator("html[data-live]").wait_for()
+    page.evaluate(look, "hidden")
+    assert page.locator("#live").count() == 0
+    born = subject("WY01", 42)
+    assert door.post(report(born, now_ms()), Prefer="wait=20").json()["outcome"] == "done"
+    assert page.locator(f"tr[data-case='{born}']").count() == 0
+    page.evaluate(look, "visible")
+    page.locator(f"tr[data-case='{born}']").wait_for(timeout=20_000)
+    page.locator("html[data-live]").wait_for(timeout=20_000)
+
+
 def test_nothing_is_taken_away_under_the_pointer_or_an_open_form(door: Served, page: Any) -> None:
     page.goto("/desk")
     page.locator(f"tr[data-case='{OURS}'] summary").click()

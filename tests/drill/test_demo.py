@@ -198,6 +198,12 @@ def test_where_the_door_asks_who_speaks_the_people_of_the_demo_show_their_token(
 
         assert until(SOON_S, reported), log.read_text()
         assert "demo traffic:" not in log.read_text()
+        asked = urllib.request.Request(
+            f"{found[1]}/desk", headers={"Authorization": f"Bearer {token}", "Accept": "text/html"}
+        )
+        with urllib.request.urlopen(asked) as page:
+            first = re.search(r'<p class="answer">(.*?)</p>', page.read().decode(), re.DOTALL)
+        assert first is not None and "在办" in first[1]  # the desk answers on the month's data
         member, *_ = commands_of(log.read_text())
         # The member's own token counts beside the file.
         assert until(SOON_S, lambda: json.loads(shell(member, tmp_path))["tasks"]), log.read_text()

@@ -23,7 +23,7 @@ from engine.principals import Operator, Principal
 from engine.store import exports
 from engine.store.database import Connection
 from engine.views.case_files import files_of_case
-from engine.views.deadlines import Ledger, calendar_then, explained_by, ledgers
+from engine.views.deadlines import Ledger, calendar_then, explained_by, ledgers, packs_of
 from engine.views.incident_detail import IncidentDetail, read_case, shown_case
 from engine.views.local_times import LocalClock
 from engine.views.names import Names, active_names
@@ -148,7 +148,8 @@ def case_view(
     kind, clock = definition_of(known for _, known in decoded), LocalClock(names)
     story = [StepText(step, known, kind, names, clock, language) for step, known in decoded]
     ran = ledgers(steps)
-    calendars = [calendar_then(connection, policies, steps[0].partition, each) for each in ran]
+    packs = packs_of(connection, steps[0].partition) if steps else []
+    calendars = [calendar_then(connection, policies, packs, each) for each in ran]
     speaker = names.register.posts.get(post)
     may = sayable(case, speaker, rules, names.register, here.at) if speaker is not None else ()
     acts = [ShownAct(form_for(each.trigger), *act_words(each.trigger), each.works) for each in may]

@@ -15,9 +15,11 @@ from engine.console.rendering import inside, page, query, seen_elsewhere
 from engine.http.context import DoorContext
 from engine.principals import Principal
 from engine.store.database import Connection
+from engine.store.steps import count_told
 from engine.views.desk import Desk, DeskQuestion, desk
 from engine.views.incident_list import IncidentPage, IncidentQuestion, incident_page
 from engine.views.names import active_names
+from engine.views.questions import MOST_DIGITS
 from schemas.events import OF_ANY_CASE, Acknowledged, DeadlineOrdered, Urged
 from workflows.policy.index import Policy
 from workflows.reading import Readable
@@ -39,6 +41,7 @@ Cursor = Annotated[str, QueryParameter(description="Where the page begins.")]
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 Text = Annotated[str, QueryParameter(description="Short number, reference or id.")]
 Said = Annotated[str, QueryParameter(description="What became of the last act.")]
+Shown = Annotated[int | None, QueryParameter(description="How many steps had been told when the page was made.")]
 Id = Annotated[str, PathParameter(description="The case.")]
 
 
@@ -149,8 +152,13 @@ async def act_in_row(
 
 
 @get("/desk/changes", include_in_schema=False)
-async def stream_changes(request: Request[Principal, Any, Any]) -> Stream:
-    """Says that something has moved, and ends with the session."""
+async def stream_changes(
+    request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], after: Shown = None
+) -> Stream:
+    """Says that something has moved since a page was made, or since now, and ends with the session."""
+    last = request.headers.get("last-event-id", "")
+    known = int(last) if last.isascii() and last.isdigit() and len(last) < MOST_DIGITS else after
+    seen = known if known is not None else await context.read(count_told)
     changes: Changes = request.app.state["console_changes"]
     changes.check_room(request.user)
 
@@ -158,7 +166,7 @@ async def stream_changes(request: Request[Principal, Any, Any]) -> Stream:
         return await visitor_of(request) is not None
 
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return Stream(changes.stream(request.user, stays), media_type="text/event-stream", headers=headers)
+    return Stream(changes.stream(request.user, stays, seen), media_type="text/event-stream", headers=headers)
 
 
 @get("/cases", include_in_schema=False)

@@ -56,6 +56,25 @@
     document.documentElement.dataset.live = "1";
   });
 
+  // A page that nobody looks at listens to nothing: browsers open six connections to a server, whatever the tabs.
+  var place = null, asleep = null;
+  document.addEventListener("visibilitychange", function () {
+    var live = document.getElementById("live");
+    if (document.visibilityState === "hidden" && live) {
+      asleep = live.cloneNode(true);
+      place = document.createComment("live");
+      live.parentNode.insertBefore(place, live);
+      htmx.swap(live, "", { swapStyle: "outerHTML" });
+      delete document.documentElement.dataset.live;
+    } else if (document.visibilityState === "visible" && asleep && place) {
+      place.parentNode.replaceChild(asleep, place);
+      var awake = asleep;
+      place = asleep = null;
+      htmx.process(awake);
+      awake.querySelectorAll("[hx-get]").forEach(function (each) { htmx.trigger(each, "refresh"); });
+    }
+  });
+
   // A form is sent once.
   document.addEventListener("submit", function (event) {
     var form = event.target;
