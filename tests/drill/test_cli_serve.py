@@ -127,6 +127,9 @@ def test_killed_in_the_middle_of_a_replay_and_started_again_it_tells_the_same_fa
     assert whole == again != ""
 
 
+HERE = ("--database", "sqlite:///var/demo.db")
+
+
 def test_the_demo_resumes_its_month_after_a_kill_and_goes_on(tmp_path: Path) -> None:
     """One month only: what the killed start had begun is finished by the second, and the third finds it done."""
     first = run(
@@ -145,7 +148,7 @@ def test_the_demo_resumes_its_month_after_a_kill_and_goes_on(tmp_path: Path) -> 
         late = running.get("/v1/incidents?overdue=true&limit=3")["incidents"]
         assert late and all(item["overdue"] for item in late)
         token = (tmp_path / "var/demo/member.token").read_text()
-        assert run(tmp_path, "publish", "-", stdin=report(1)).stdout.strip() == "1 done"
+        assert run(tmp_path, "publish", "-", *HERE, stdin=report(1)).stdout.strip() == "1 done"
         mine = SUBJECT.format(1)
         assert running.stop(signal.SIGINT) == 0
     with server(tmp_path, "demo", "run") as running:

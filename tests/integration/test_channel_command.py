@@ -62,7 +62,9 @@ def test_a_file_is_checked_as_a_server_reads_it(tmp_path, receiver):
     file = webhook(tmp_path, receiver)
     good = run("channel", "check", "--channels", file)
     assert good.exit_code == 0 and "1 channel, 1 route: the file can be used." in good.output
-    assert "travels in plain" in good.output
+    assert "travels in plain" not in good.output  # it leads to this machine
+    away = channel_file(tmp_path, file.read_text(encoding="utf-8").replace(receiver.url, "http://hook.example"))
+    assert "travels in plain" in run("channel", "check", "--channels", away).output
     bad = run("channel", "check", "--channels", channel_file(tmp_path, "[channel.hook]\nkind = 'wecom'"))
     assert bad.exit_code == 1 and "channel.hook.url" in bad.output
     assert "GRIDPATROL_CHANNELS" in run("channel", "check").output
