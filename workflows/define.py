@@ -59,6 +59,7 @@ def define(
     ratios: Iterable[Ratio] = (),
     reads_home: bool = False,
     admits: Mapping[str, Admission] = {},
+    of_actions: bool = False,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -128,6 +129,7 @@ def define(
         ratios=tuple(ratios),
         reads_home=reads_home,
         admits=dict(admits),
+        of_actions=of_actions,
     )
 
 

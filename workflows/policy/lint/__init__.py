@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from workflows.policy.lint.actions import lint_actions, lint_selected
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
@@ -58,6 +59,8 @@ CHECKS = (
     lint_definitions,
     lint_options,
     lint_duties,
+    lint_actions,
+    lint_selected,
     lint_fixings,
 )
 

@@ -34,6 +34,7 @@ def lint_codes(context: LintContext) -> None:
         (POSTS, (post.code for post in context.pack.posts)),
         ("categories.csv", (category.code for category in context.pack.categories)),
         ("duties.csv", (duty.code for duty in context.pack.duties)),
+        ("actions.csv", (action.action for action in context.pack.actions)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
