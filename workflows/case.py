@@ -191,6 +191,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     armed: tuple[ArmedClock, ...] = ()  # rungs that are to fire although they were past when they were armed
     spot: tuple[int, int] | None = None  # WGS 84 in units of 1e-7 degree, where `lon` and `lat` are of another map
     proposals: tuple[Proposal, ...] = ()  # what is asked for and not decided
+    holds: tuple[str, ...] = ()  # supervisions that bar it from ending
 
     @property
     def next_at(self) -> int | None:
@@ -413,6 +414,12 @@ def _linked(case: Case, fact: facts.Linked) -> None:
 def _absorbed(case: Case, fact: facts.Absorbed) -> None:
     if not case.merged_into:
         case.absorbed = (*case.absorbed, *(id_ for id_ in fact.cases if id_ not in case.absorbed))
+
+
+def _barred(case: Case, fact: facts.HoldPlaced | facts.HoldLifted) -> None:
+    others = tuple(by for by in case.holds if by != fact.by)
+    placed = isinstance(fact, facts.HoldPlaced) and not case.merged_into
+    case.holds = (*others, fact.by) if placed else others
 
 
 def _parked(case: Case, fact: facts.Parked) -> None:
@@ -650,6 +657,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ProposalDecided: _proposal_decided,
     facts.Linked: _linked,
     facts.Absorbed: _absorbed,
+    facts.HoldPlaced: _barred,
+    facts.HoldLifted: _barred,
     facts.Parked: _parked,
     facts.Unparked: _unparked,
     facts.Quarantined: _quarantined,

@@ -53,7 +53,8 @@ class State(Struct, frozen=True):
 
     The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still. Those in `anew`
     belong to one owner: with another they begin anew, where others go on. `concealed`: only who began the case and who
-    decides of it read it (`workflows.definitions.shown_path`).
+    decides of it read it (`workflows.definitions.shown_path`). Those in `barred` stand still while a supervision bars
+    the case from ending.
     """
 
     name: str
@@ -67,6 +68,7 @@ class State(Struct, frozen=True):
     owed: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
     concealed: bool = False
+    barred: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True):

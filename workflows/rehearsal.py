@@ -301,6 +301,7 @@ class Samples:
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
             "unit": ["U-1"],
             "site": ["U-1"],
+            "by": [self.subject(1)],
             "action": [action.action for action in pack.actions] or ["none"],
             "document": ["1"],
             "into": [self.subject(1)],

@@ -135,6 +135,10 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"上报上级 escalated L{fact.was_level} → L{fact.level}: {both(WORDS, fact.reason)}"
         case facts.Returned():
             return f"退回 returned: {both(WORDS, fact.reason)}"
+        case facts.HoldPlaced():
+            return f"挂牌 listed, does not end before {fact.by} is cleared"
+        case facts.HoldLifted():
+            return f"解除挂牌 barred no more by {fact.by}"
         case facts.Suspended():
             return f"挂账 suspended: {both(WORDS, fact.reason)}{step.until(fact.until)}"
         case facts.Resumed():

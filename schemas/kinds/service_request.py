@@ -1,6 +1,6 @@
 """What people and systems say to a service request (热线工单): a part of what they say to an incident."""
 
-from schemas.kinds.incident import INCIDENT, MERGING
+from schemas.kinds.incident import HOLDS, INCIDENT, MERGING
 from schemas.members import Kind
 from schemas.proposals import PROPOSALS
 
@@ -24,7 +24,7 @@ TRIGGERS = (
 
 SERVICE_REQUEST = Kind(
     name="service_request",
-    sends=MERGING,
+    sends=MERGING | HOLDS,
     events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS},
     words=INCIDENT.words,
 )

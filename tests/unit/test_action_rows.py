@@ -49,7 +49,17 @@ def test_a_row_is_read_as_it_is_written():
     pack = compiled("fine,扣款,Deduction,是,否,100000000,outlet,unit,规定\n")
     assert pack.actions == (
         ActionRow("letter", "督办函", "Letter", basis="test"),
-        ActionRow("fine", "扣款", "Deduction", True, False, 100_000_000, "outlet", "unit", "规定"),
+        ActionRow(
+            "fine",
+            "扣款",
+            "Deduction",
+            public=True,
+            answer=False,
+            amount_fen=100_000_000,
+            per="outlet",
+            charged="unit",
+            basis="规定",
+        ),
     )
 
 

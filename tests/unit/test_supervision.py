@@ -13,6 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from consumers.channels.routing import Routing
+from consumers.channels.settings import Channel, ChannelFile, Route
 from consumers.performance.fold import fold
 from engine.people import BY_ROLE
 from schemas import facts
@@ -37,6 +39,7 @@ from tests.support.builders import (
     subject,
     weiyang,
 )
+from tests.support.channel_feed import CHIEF, alert
 from tests.support.examples import examples
 from workflows.case import Case, Clock, Owner, decode, encode
 from workflows.definitions import held_by, shown_path
@@ -377,6 +380,129 @@ def test_its_tasks_are_those_of_whoever_may_do_them():
     assert works(STREET) == set()
     letter.decided().served()
     assert works(STREET) == {"supervision.answered"} and works(LEAF_CHIEF) == set()
+
+
+def test_a_channel_writes_what_is_concealed_to_the_address_of_its_post_alone():
+    place, mine, all_of_them = "/XA/WY/WY03/WY03-01/", {CHIEF: ("chief@example.org",)}, ("all@example.org",)
+
+    def told(kind: str, path: str, **more: Any) -> bool:
+        channel = Channel(name="one", kind=kind, **more)
+        config = ChannelFile(channels={"one": channel}, routes=(Route(name="r", channels=("one",)),))
+        _, line = alert(1, path=path)
+        return Routing(config, channel, shipped()).route_of(line, CHIEF) is not None
+
+    assert told("wecom", place) and not told("wecom", "/") and not told("wecom", "/", to=mine)
+    assert told("smtp", place, everyone=all_of_them) and not told("smtp", "/", everyone=all_of_them)
+    assert told("smtp", "/", to=mine)
+
+
+# ---- listed: its case does not end before it is cleared -----------------------------------------------------
+
+
+def listed(case: Story, number: int = 1) -> Supervised:
+    """A listed supervision of a case, served."""
+    found = Supervised(number=number, beside=case.beside)
+    found.now = case.now
+    found.proposed("listed", about=case.case.id).decided().served()
+    case.now = found.now
+    return found
+
+
+def barred_by(case: Story) -> list[str]:
+    """The supervisions that bar a case from ending."""
+    return list(case.case.holds)
+
+
+def runs(case: Story, name: str) -> bool:
+    """Whether a clock of a case runs, and does not stand still."""
+    clock = case.case.clock(name)
+    assert clock is not None
+    return clock.since is not None
+
+
+def answered(supervised: Supervised, now: int) -> None:
+    """Its unit answers, and that is enough."""
+    supervised.done("supervision.answered", STREET, now)
+    supervised.done("supervision.reviewed", OFFICE, outcome="passed")
+
+
+def test_a_listed_case_does_not_end_before_it_is_cleared_and_is_cleared_after_its_last_check():
+    case = Story(number=9).reported(BARE).accepted()
+    account = listed(case)
+    assert barred_by(case) == [account.case.id]
+    for kind, post, reason in (
+        ("incident.rejected", STREET, "unfounded"),
+        ("incident.force_closed", OFFICE, "policy"),
+    ):
+        refused = case.refused(Reason.IMPOSSIBLE, kind, post, reason=reason)
+        assert account.case.id in refused.detail
+    answered(account, case.now + HOUR)
+    case.now = account.now
+    assert "last check" in account.refused(Reason.IMPOSSIBLE, "supervision.cleared", OFFICE).detail
+    case.now = account.now
+    case.handled()
+    case.done("verification.recorded", MEMBER, outcome="solved")
+    assert case.case.state == "verified"
+    assert not runs(case, "close"), "nobody may close it, so its clock stands still"
+    case.refused(Reason.IMPOSSIBLE, "incident.closed", MEMBER)
+    account.now = case.now
+    account.done("supervision.cleared", OFFICE)
+    assert barred_by(case) == [] and runs(case, "close")
+    case.now = account.now
+    case.done("incident.closed", MEMBER)
+    assert case.case.state == "closed"
+    assert [(f.clock, f.result) for f in case.of(facts.ClockStopped) if f.clock == "close"] == [("close", "on_time")]
+
+
+def test_revoked_it_bars_no_more_and_raised_it_still_does():
+    case = Story(number=9).reported(BARE).accepted()
+    account = listed(case)
+    account.done("supervision.raised", OFFICE)
+    assert barred_by(case) == [account.case.id]
+    account.done("supervision.served", "XA-OFFICE")
+    assert barred_by(case) == [account.case.id]
+    account.done("supervision.revoked", "XA-OFFICE", reason="error")
+    assert barred_by(case) == []
+    case.done("incident.force_closed", OFFICE, account.now + HOUR, reason="policy")
+
+
+def test_merged_what_bars_it_bars_the_survivor():
+    case = Story(number=9).reported(BARE)
+    survivor = case.another(8)
+    account = listed(case)
+    case.done("incident.merged", STREET, into=survivor.case.id)
+    assert (barred_by(case), barred_by(survivor)) == ([], [account.case.id])
+    survivor.refused(Reason.IMPOSSIBLE, "incident.force_closed", OFFICE, case.now + HOUR, reason="policy")
+    account.now = survivor.now
+    account.done("supervision.revoked", OFFICE, reason="error")
+    assert barred_by(survivor) == []
+    later = Supervised(number=3, beside=case.beside)
+    later.now = account.now
+    later.proposed("listed", about=case.case.id).decided().served()  # of the one that was merged
+    assert barred_by(survivor) == [later.case.id]
+
+
+def test_on_a_case_that_has_ended_it_stands_without_a_hold():
+    case = Story(number=9).reported(BARE)
+    case.done("incident.force_closed", OFFICE, reason="policy")
+    account = listed(case)
+    assert barred_by(case) == [] and case.history(facts.Unserved)
+    answered(account, account.now + HOUR)
+    account.done("supervision.cleared", OFFICE)
+    assert account.case.state == "cleared"
+
+
+def test_two_that_bar_one_case_both_have_to_be_cleared():
+    case = Story(number=9).reported(BARE).accepted().handled()
+    case.done("verification.recorded", MEMBER, outcome="solved")
+    first, second = listed(case), listed(case, 2)
+    assert not runs(case, "close")
+    for each in (first, second):
+        case.refused(Reason.IMPOSSIBLE, "incident.closed", MEMBER, max(case.now, first.now, second.now) + HOUR)
+        answered(each, case.now + HOUR)
+        each.done("supervision.cleared", OFFICE)
+        case.now = each.now
+    case.done("incident.closed", MEMBER)
 
 
 # ---- figures of the incident --------------------------------------------------------------------------------

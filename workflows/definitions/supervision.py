@@ -14,11 +14,14 @@
 5. An answer that is not enough is sent back. The office, or one above it, raises it: the next office above serves
    it anew, in another cycle, or revokes it. The unit says none of that of itself, even where its post stands high.
 6. An action of which the pack asks no answer is cleared once it was served.
+7. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
+   cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 """
 
 from schemas import facts
 from schemas.envelope import is_subject
 from schemas.kinds import supervision
+from schemas.kinds.incident import HOLD_LIFTED, HOLD_PLACED, HoldLifted, HoldPlaced
 from schemas.kinds.supervision import (
     Answered,
     Decided,
@@ -38,10 +41,11 @@ from schemas.kinds.supervision import (
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, sla
+from workflows import birth, effects, holding, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
+from workflows.definitions import incident, service_request
 from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
@@ -230,6 +234,25 @@ def is_another(d: Decision, speaker: Speaker) -> Refusal | None:
     return Refusal(Reason.FORBIDDEN, "actor", "nobody decides what he has proposed: another post of the office does")
 
 
+def may_clear(d: Decision, speaker: Speaker) -> Refusal | None:
+    """The office clears it; one that holds a case, once that has nothing left but its end."""
+    refused = is_of_the_office(d, speaker)
+    if refused or not holds(d):
+        return refused
+    about = merging.survivor_of(d.case.about, d.find)
+    if about is None or not about.opened or about.closed is not None or about.state in SOLVED.get(about.definition, ()):
+        return None
+    detail = (
+        f"the case of which it speaks, {about.id}, has not passed its last check: it is cleared when that is solved"
+    )
+    return Refusal(Reason.IMPOSSIBLE, "type", detail)
+
+
+def holds(d: Decision) -> bool:
+    """Whether it bars a case from ending, once it is served."""
+    return bool(d.case.about) and d.rules.actions[d.case.category].holds
+
+
 def may_add(d: Decision, speaker: Speaker) -> Refusal | None:
     """While it is concealed, who proposed it and the office add to it."""
     concealed = any(state.concealed for state in STATES if state.name == d.case.state)
@@ -270,6 +293,8 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
         )
     )
     effects.assign(d, Owner(grid, register.grids[grid].level, kept.department), "served")
+    if kept.served is None and holds(d):
+        d.send(d.case.about, HOLD_PLACED, HoldPlaced(by=d.case.id))
     return None
 
 
@@ -314,6 +339,21 @@ def to_office(d: Decision, why: str) -> None:
     grid = d.register.standing(kept_by(d.case).office, d.arrival)
     effects.assign(d, Owner(grid, d.register.grids[grid].level), why)
 
+
+def end(what: str) -> Effect:
+    """An effect of what ends it: who said so, and that it bars no case any more."""
+    note = effects.note(what)
+
+    def effect(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
+        if kept_by(d.case).served is not None and holds(d):
+            d.send(d.case.about, HOLD_LIFTED, HoldLifted(by=d.case.id))
+        return note(d, data, speaker)
+
+    return effect
+
+
+SOLVED = {"incident": incident.SOLVED, "service_request": service_request.SOLVED}
+"""By kind the states of a case in which nothing is left but its end."""
 
 CLOCKS = (
     NamedClock("decision", "决定", "decision"),
@@ -373,15 +413,15 @@ EFFECTS: dict[str, Effect] = {
     "supervision.answered": answer,
     "supervision.reviewed": review,
     "supervision.raised": raise_level,
-    "supervision.cleared": effects.note("cleared"),
-    "supervision.revoked": effects.note("revoked"),
+    "supervision.cleared": end("cleared"),
+    "supervision.revoked": end("revoked"),
 }
 ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
     DECIDED: is_another,
     "supervision.refused": is_another,
     "supervision.raised": is_of_the_office,
-    "supervision.cleared": is_of_the_office,
+    "supervision.cleared": may_clear,
     "supervision.revoked": is_of_the_office,
     "case.deadline_ordered": is_of_the_office,
     "case.evidence_added": may_add,

@@ -72,7 +72,7 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "amount_fen", "per", "charged", "basis"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis"),
 )
 TABLES = (GRIDS, DEPARTMENTS, POSTS, CATEGORIES, LIMITS, RUNGS, NOTICES, ROLES, DUTIES, ACTIONS, DAYS)
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -290,6 +290,7 @@ def action_row(row: Row) -> ActionRow:
         title_en=row.text("title_en") or row.text("title_zh"),
         public=row.yes("public"),
         answer=row.yes("answer", default=True),
+        holds=row.yes("holds"),
         amount_fen=row.amount("amount_fen"),
         per=row.text("per"),
         charged="unit" if charged == "unit" else "government" if charged else "",

@@ -187,6 +187,7 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     title_en: str
     public: bool = False  # it is told in public
     answer: bool = True  # the unit has to answer; else it is cleared once it was served
+    holds: bool = False  # while it is in force, the case of which it speaks does not end
     amount_fen: int = 0  # what it charges for each, in fen (1/100 yuan); 0: nothing
     per: str = ""  # what it charges for: an outlet, a case
     charged: Literal["", "unit", "government"] = ""  # the responsible unit, or the government or committee of the place
