@@ -42,7 +42,7 @@ from tests.support.builders import (
 from tests.support.channel_feed import CHIEF, alert
 from tests.support.examples import examples
 from workflows.case import Case, Clock, Owner, decode, encode
-from workflows.definitions import held_by, shown_path
+from workflows.definitions import DEFINITIONS, held_by, shown_path
 from workflows.definitions.supervision import RATIOS, SUMS, SUPERVISION
 from workflows.figures import derived, with_sums
 from workflows.policy.index import Policy
@@ -593,6 +593,46 @@ def test_a_random_life_is_sound_all_along(data: st.DataObject) -> None:
         sound(story)
     story.until(now + 200 * DAY)
     sound(story)
+
+
+CASE_DATA: dict[str, list[dict[str, Any]]] = {
+    "incident.accepted": [{}],
+    "incident.dispatched": [{"lead": "WY-GREEN"}],
+    "handling.completed": [{}],
+    "verification.recorded": [{"outcome": "solved"}, {"outcome": "unsolved"}],
+    "incident.closed": [{}],
+    "incident.returned": [{"reason": "insufficient"}],
+    "incident.suspended": [{"reason": "season"}],
+    "incident.resumed": [{}],
+    "incident.merged": [{"into": subject(number=8)}],
+    "incident.rejected": [{"reason": "unfounded"}],
+    "incident.force_closed": [{"reason": "policy"}],
+}
+
+
+@settings(max_examples=examples(30))
+@given(st.data())
+def test_a_case_that_is_listed_is_held_for_as_long_as_that_is_in_force(data: st.DataObject) -> None:
+    case = Story(number=9).reported(BARE)
+    survivor, account, now = case.another(8), Supervised(beside=case.beside), case.now
+    account.say("supervision.proposed", SUPERVISOR, now, action="listed", about=case.case.id)
+    for _ in range(data.draw(st.integers(6, 24))):
+        now += data.draw(st.sampled_from([60_000, HOUR, DAY]))
+        story, said = data.draw(st.sampled_from([(case, CASE_DATA), (account, DATA), (account, DATA)]))
+        taken = [kind for kind in DEFINITIONS[story.case.definition].triggers(story.case.state) if kind in said]
+        kind = data.draw(st.sampled_from([*taken * 4, *said]))
+        posts = (STREET, OFFICE, OTHER, MEMBER, CENTRE, "XA-OFFICE")
+        story.say(kind, data.draw(st.sampled_from(posts)), now, **data.draw(st.sampled_from(said[kind])))
+        in_force = account.own.served is not None and account.case.closed is None
+        goes_on = survivor if case.case.merged_into else case
+        placed = [fact for each in (case, survivor) for fact in each.history(facts.HoldPlaced)]
+        assert barred_by(goes_on) == ([account.case.id] if in_force and placed else [])
+        assert barred_by(case if goes_on is survivor else survivor) == []
+        for each in (case, survivor):
+            if barred_by(each):
+                assert each.case.closed is None
+                clock = each.case.clock("close")
+                assert clock is None or clock.since is None
 
 
 def test_every_event_of_it_is_said_in_these_lives():
