@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from consumers.performance import consume
-from consumers.verify import verify
+from consumers.verify import mismatches, verify
 from consumers.verify.replayed import replayed_beside
 from engine.clock import now_ms
 from engine.policies import Policies
@@ -107,6 +107,8 @@ def test_before_it_is_served_nobody_is_shown_it_but_who_proposed_it_and_who_deci
             assert {name for name in ("street", "district", "city") if counted(door, name)} == set()
             assert LETTER in asked(door, "office", "/v1/tasks", post="WY-OFFICE").text
 
+            with engine.database.read() as connection:  # late, counted, and concealed
+                assert [str(each) for each in mismatches(connection, live=True)] == []
             say(door, "supervision.decided", "WY-OFFICE", document="2026-12")
             assert readers_of(door, "/v1/incidents", **every) == INSIDERS
             say(door, "supervision.served", "WY-OFFICE")
