@@ -58,9 +58,9 @@ EXEMPTIONS = {
     "exemption.requested": EventType(
         ExemptionRequested, "申请免责", {"clock": "handle", "ground": "tolerance", "note": "…"}
     ),
-    "exemption.granted": EventType(ExemptionGranted, "准予免责", {"clock": "handle", "no_harm": True}),
-    "exemption.refused": EventType(ExemptionRefused, "不予免责", {"clock": "handle", "note": "…"}),
-    "exemption.appealed": EventType(ExemptionAppealed, "申诉", {"clock": "handle", "note": "…"}),
+    "exemption.granted": EventType(ExemptionGranted, "准予免责", {"clock": "handle", "no_harm": True}, "Exempt"),
+    "exemption.refused": EventType(ExemptionRefused, "不予免责", {"clock": "handle", "note": "…"}, "Refuse to exempt"),
+    "exemption.appealed": EventType(ExemptionAppealed, "申诉", {"clock": "handle", "note": "…"}, "Appeal"),
 }
 """The events by trigger, for kinds of case whose missed deadlines may be exempted. A pack may do without them."""
 APPEALED = "exemption.appealed"

@@ -318,6 +318,19 @@ class Absorbed(Fact, frozen=True, tag="case.absorbed"):
     cases: tuple[str, ...]
 
 
+class HoldPlaced(Fact, frozen=True, tag="case.hold_placed"):
+    """A listed supervision (挂牌督办) bars the case from ending until it is cleared. Of a case that was merged it
+    passes on to the survivor."""
+
+    by: str
+
+
+class HoldLifted(Fact, frozen=True, tag="case.hold_lifted"):
+    """A supervision bars the case no more: it was cleared or revoked, or bars the survivor instead."""
+
+    by: str
+
+
 class SurvivorEnded(Fact, frozen=True, tag="case.survivor_ended"):
     """The case into which this one was merged has ended, in a state of its own definition."""
 
@@ -626,6 +639,8 @@ SHARED: tuple[type[Fact], ...] = (
     Linked,
     Absorbed,
     SurvivorEnded,
+    HoldPlaced,
+    HoldLifted,
     Unserved,
     Similar,
     Evidenced,

@@ -238,6 +238,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     proposals: tuple[Proposal, ...] = ()  # what is asked for and not decided
     ended: Ended | None = None  # of a case that is over, and whose kind lets it be taken up again
     reopened: int = 0  # when it was taken up again, for the last time; 0: never
+    holds: tuple[str, ...] = ()  # supervisions that bar it from ending
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
 
     @property
@@ -469,6 +470,12 @@ def _linked(case: Case, fact: facts.Linked) -> None:
 def _absorbed(case: Case, fact: facts.Absorbed) -> None:
     if not case.merged_into:
         case.absorbed = (*case.absorbed, *(id_ for id_ in fact.cases if id_ not in case.absorbed))
+
+
+def _barred(case: Case, fact: facts.HoldPlaced | facts.HoldLifted) -> None:
+    others = tuple(by for by in case.holds if by != fact.by)
+    placed = isinstance(fact, facts.HoldPlaced) and not case.merged_into
+    case.holds = (*others, fact.by) if placed else others
 
 
 def _parked(case: Case, fact: facts.Parked) -> None:
@@ -772,6 +779,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ExemptionAppealed: _exemption_appealed,
     facts.Linked: _linked,
     facts.Absorbed: _absorbed,
+    facts.HoldPlaced: _barred,
+    facts.HoldLifted: _barred,
     facts.Parked: _parked,
     facts.Unparked: _unparked,
     facts.Quarantined: _quarantined,

@@ -62,6 +62,7 @@ def define(
     reads_home: bool = False,
     admits: Mapping[str, Admission] = {},
     tolerance: Tolerance | None = None,
+    of_actions: bool = False,
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -136,6 +137,7 @@ def define(
         reads_home=reads_home,
         admits=dict(admits),
         tolerance=tolerance,
+        of_actions=of_actions,
     )
 
 

@@ -52,7 +52,9 @@ class State(Struct, frozen=True):
     """A state: its names, its rank on the main line (0: beside it), the clocks that run in it, and who must act.
 
     The clocks in `owed` go on for levels that let the turn of their check pass: they owe it still. Those in `anew`
-    belong to one owner: with another they begin anew, where others go on.
+    belong to one owner: with another they begin anew, where others go on. `concealed`: only who began the case and who
+    decides of it read it (`workflows.definitions.shown_path`). Those in `barred` stand still while a supervision bars
+    the case from ending.
     """
 
     name: str
@@ -65,6 +67,8 @@ class State(Struct, frozen=True):
     hands: Hands = "owner"
     owed: tuple[str, ...] = ()
     anew: tuple[str, ...] = ()
+    concealed: bool = False
+    barred: tuple[str, ...] = ()
 
 
 class Transition(Struct, frozen=True):
@@ -177,7 +181,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     whose local day all steps of such a case count, where that is not the day on which they are taken; `sums` and
     `ratios` are what figures of the kind show besides what is stored. `reads_home`: its decisions find the case of the
     home itself, which is kept from all others. `tolerance`: what shows that 容错 holds for a missed deadline; None:
-    nothing is exempted.
+    nothing is exempted. `of_actions`: its cases have an action of the pack where others have a category of the
+    catalogue.
     """
 
     name: str
@@ -214,11 +219,17 @@ class Definition(Struct, frozen=True, kw_only=True):
     reads_home: bool = False
     admits: dict[str, Admission] = {}
     tolerance: Tolerance | None = None
+    of_actions: bool = False
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
         takes_back = rightful and trigger not in self.returns
         return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
+
+    @property
+    def concealed(self) -> frozenset[str]:
+        """The states in which only who began a case and who decides of it read it."""
+        return frozenset(state.name for state in self.states.values() if state.concealed)
 
     @property
     def posts_hold(self) -> bool:

@@ -11,6 +11,7 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
+from workflows import barring
 from workflows.case import Case
 from workflows.decision import Decision
 from workflows.machine import Effect, Speaker
@@ -50,6 +51,7 @@ def merge(kinds: Collection[str]) -> Effect:
             return Refusal(Reason.OVER_LIMIT, "data.into", detail)
         d.tell(facts.Linked(into=survivor.id))
         hand_over(d, together)
+        barring.pass_on(d, survivor.id)
         return None
 
     return effect

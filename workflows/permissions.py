@@ -82,6 +82,8 @@ def forbid_early(
     )
 
     def may_come(row: RoleRow) -> bool:
+        if row.categories and case.category and case.category not in row.categories:
+            return False
         settled = row.scope == "any" or (case.path and row.scope in ("place", "reporter"))
         if settled or not on_line:
             return _in_scope(row, post, case, register, at)
@@ -118,7 +120,8 @@ def _forbid(
     names = []
     for row in rows:
         levels = f"level {'/'.join(map(str, row.levels))}, " if row.levels else ""
-        names.append(f"{row.rule} ({levels}scope {row.scope})")
+        of = f", for {'/'.join(row.categories)}" if row.categories else ""
+        names.append(f"{row.rule} ({levels}scope {row.scope}{of})")
     return Refusal(
         Reason.FORBIDDEN,
         "actor",
@@ -145,7 +148,9 @@ def grids_of(post: Post, register: Policy, at: int) -> tuple[str, ...]:
 
 
 def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy, at: int) -> bool:
-    """Whether the post has to do with the case in the way that the row asks for."""
+    """Whether the post has to do with the case in the way that the row asks for, and the row is for its category."""
+    if row.categories and case.category and case.category not in row.categories:
+        return False
     owner, own = case.owner, grids_of(post, register, at)
     match row.scope:
         case "any":

@@ -6,7 +6,10 @@
    owes, who handled it, and who holds it or has held it. Of a case that is one post's work the grid has no part.
 3. An alert or a notice has to do with the posts that it tells, a duty with the post that owes it, a figure with the
    unit that it is of.
-4. A role supervises at the levels at which the roles table lets it order deadlines from above (M58). It directs where
+4. What is concealed, as a supervision is until it is served, lies nowhere (`workflows.definitions.shown_path`): it is
+   read by the post that began it, by those posts of the unit that has it in hand that may decide of it by the roles
+   table, and by who reads everything. Its lines are read by the posts that they tell.
+5. A role supervises at the levels at which the roles table lets it order deadlines from above (M58). It directs where
    it may give cases to others by where they lie (统一调度指挥, M55). Chiefs, and posts that do either, read the subtree
    of their grid where a reach says so.
 """
@@ -18,7 +21,9 @@ from msgspec import Struct
 
 from schemas.events import OF_ANY_CASE, DeadlineOrdered
 from schemas.kinds.incident import INCIDENT, Reassigned
+from schemas.kinds.supervision import DECIDES
 from workflows.case import Case
+from workflows.definitions import is_concealed, shown_path
 from workflows.permissions import grids_of
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
@@ -29,6 +34,10 @@ DIRECTING = next(trigger for trigger, event in INCIDENT.events.items() if event.
 """The trigger by which a role directs."""
 OWN = "own"
 """The word for a reach of what the posts of a principal have to do with, beside codes of grids."""
+
+
+NOWHERE = "/"
+"""The path of what has no place yet, or is concealed."""
 
 
 class Reach(Struct, frozen=True):
@@ -122,12 +131,22 @@ def reads_subtree(post: Post, register: Policy) -> bool:
     return post.role == "chief" or directs or supervises(post, register)
 
 
+def decides(post: Post, register: Policy) -> bool:
+    """Whether a post may decide, at the level of its grid, of what is concealed until then."""
+    grid = register.grids.get(post.grid)
+    return grid is not None and any(register.role_rows_at(grid.level, trigger, post.role) for trigger in DECIDES)
+
+
 class Sight(NamedTuple):
-    """What is read of one kind of case: everything, the subtrees of some paths, and what some units have to do with."""
+    """What is read of one kind of case: everything, the subtrees of some paths, and what some units have to do with.
+
+    `inner`: posts, and departments and grids of which one may decide; they read what is concealed.
+    """
 
     everything: bool = False
     prefixes: tuple[str, ...] = ()
     own: Units = Units()
+    inner: Units = Units()
 
     def __bool__(self) -> bool:
         return self.everything or bool(self.prefixes) or any(self.own)
@@ -138,11 +157,16 @@ class Sight(NamedTuple):
 
     def reads_case(self, case: Case) -> bool:
         """Whether a case is read."""
-        return self.within(path_of(case)) or (any(self.own) and self.own.meets(on_the_way(case)))
+        if self.within(shown_path(case)):
+            return True
+        if is_concealed(case):
+            return self.inner.meets(insiders(case))
+        return any(self.own) and self.own.meets(on_the_way(case))
 
     def reads_line(self, path: str, recipients: Collection[str]) -> bool:
         """Whether an alert, a notice or a duty is read: by the place of its case, and the posts that it is for."""
-        return self.within(path) or not self.own.posts.isdisjoint(recipients)
+        own = self.inner if path == NOWHERE else self.own
+        return self.within(path) or not own.posts.isdisjoint(recipients)
 
     def reads_figures(self, path: str, department: str, post: str) -> bool:
         """Whether figures are read: of a subtree, or of a unit of its own (a grid with all below it, a department, a
@@ -152,9 +176,12 @@ class Sight(NamedTuple):
         return self.within(path) or mine or department in self.own.departments or post in self.own.posts
 
 
-def path_of(case: Case) -> str:
-    """The place of a case as a path; `/` of one that has none yet."""
-    return "".join(f"/{code}" for code in case.path) + "/"
+def insiders(case: Case) -> Units:
+    """Who reads a case that is concealed: the post that began it, and the unit that has it in hand."""
+    owner, last = case.owner, case.holdings[-1].unit if case.holdings else None
+    grid, department = (last.grid, last.department) if last is not None else (owner.grid, owner.department)
+    units = (frozenset({department}), frozenset[str]()) if department else (frozenset[str](), frozenset({grid}))
+    return Units(frozenset({case.by}), *units)
 
 
 class Readable(Struct, frozen=True):
@@ -195,6 +222,8 @@ def resolve(who: str, reads: Reads, posts: Collection[Post], register: Policy, a
     """What a principal reads that may speak for these posts, at an instant. A grid that the register does not have is
     nothing; one that has ended is its successor, too."""
     own = units_of(posts, register, at)
+    deciding = units_of([post for post in posts if decides(post, register)], register, at)
+    inner = Units(own.posts, deciding.departments, deciding.grids)
 
     def sight(reach: Reach) -> Sight:
         grids = set(reach.grids)
@@ -202,7 +231,7 @@ def resolve(who: str, reads: Reads, posts: Collection[Post], register: Policy, a
             grids.update(post.grid for post in posts if reads_subtree(post, register))
         grids.update(register.standing(grid, at) for grid in tuple(grids) if grid in register.grids)
         prefixes = sorted("".join(f"/{code}" for code in register.path(g)) + "/" for g in grids if g in register.grids)
-        return Sight(reach.everything, tuple(prefixes), own if reach.own else Units())
+        return Sight(reach.everything, tuple(prefixes), own if reach.own else Units(), inner if reach else Units())
 
     return Readable(who, sight(reads.usual), {kind: sight(reach) for kind, reach in reads.kinds})
 
@@ -218,6 +247,9 @@ def word_rights(post: Post, case: Case, register: Policy, at: int) -> WordRights
     """Words are read by the posts on a case's way and by those that supervise it from above; contact by its owner, who
     handles it, and who supervises."""
     own, owner = units_of([post], register, at), case.owner
+    if is_concealed(case):
+        reads = post.code == case.by or (decides(post, register) and own.meets(insiders(case)))
+        return WordRights(reads, reads)
     owns = post.code in (case.post, case.handled_by) or (not case.post and owner.grid in own.grids)
     leads = owner.department in own.departments
     above = {*case.path, *(register.path(owner.grid) if owner.grid in register.grids else ())}

@@ -378,7 +378,8 @@ def arrange(d: Decision, state: State) -> None:
         elif clock.name in state.anew and other:
             stop(d, clock)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
-            resume(d, clock)
+            if not (d.case.holds and clock.name in state.barred):
+                resume(d, clock)
         elif clock.name in state.owed and clock.level in d.case.passed and clock.level in d.case.checks:
             continue
         else:
@@ -386,6 +387,9 @@ def arrange(d: Decision, state: State) -> None:
     for name in state.clocks:
         if d.case.clock(name, level) is None:
             start(d, name, level)
+    for name in state.barred if d.case.holds else ():
+        if (barred := d.case.clock(name, level)) is not None:
+            pause(d, barred)
 
 
 # ---- what falls due ---------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ pack.
    at its next time. A repeat makes no message of its own before the next time of the digest, but joins one.
 3. An alert that has ended, or that its post has acknowledged, before it was told is not told any more, nor that it
    ended. Who was told hears of the end.
-4. What is older than a day when it would be told is told by no channel.
+4. A line that lies nowhere is of what is concealed (`workflows.definitions.shown_path`): it is written to the address
+   of its post alone, and never into a room where others read.
+5. What is older than a day when it would be told is told by no channel.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,6 +24,8 @@ from workflows.clocks.timescales import MINUTE_MS, Wall
 from workflows.policy.index import Policy
 from workflows.selection import selects_line, selects_post
 
+NOWHERE = "/"
+"""The place of what is concealed."""
 URGED = "urged"
 """The move that a pack tells at any hour."""
 STALE_MS = DAY_MS
@@ -46,6 +50,8 @@ class Routing:
     def route_of(self, line: Line, post: str) -> Route | None:
         """The route by which a post is told a line; None: there is none, or the channel has no address for it."""
         if self.channel.kind in ("smtp", "http") and not (self.channel.everyone or post in self.channel.to):
+            return None
+        if line.path == NOWHERE and (self.channel.kind not in ("smtp", "http") or post not in self.channel.to):
             return None
         if self.may_tell is not None and not self.may_tell(line, post):
             return None

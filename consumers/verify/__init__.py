@@ -38,7 +38,7 @@ from schemas.derived_ids import HOME
 from schemas.partition import home_of, partition_of
 from schemas.short_numbers import short_number
 from workflows.case import Case, apply, encode, responsible
-from workflows.definitions import comes_up, held_by, is_home, is_open
+from workflows.definitions import comes_up, held_by, is_home, is_open, shown_path
 from workflows.policy.index import Policy
 
 PAGE = 2000
@@ -209,7 +209,7 @@ def _step(folding: _Replayed, row: tuple[Any, ...]) -> Iterator[Mismatch]:
     case.seq = seq
     actor = facts.decode_cause(cause).actor
     unit = responsible(before, case.owner).department
-    expected = (case.policy, case.definition, _path(case), case.category, case.group, unit, case.post or actor)
+    expected = (case.policy, case.definition, shown_path(case), case.category, case.group, unit, case.post or actor)
     for name, right, wrong in zip(DIMENSIONS, expected, found, strict=True):
         if right != wrong:
             yield Mismatch("step", f"{where} {name}", repr(right), repr(wrong))
@@ -287,7 +287,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         case.state,
         is_open(case),
         case.owner.level,
-        _path(case),
+        shown_path(case),
         case.owner.grid,
         case.owner.department,
         holder.post or holder.grid,
@@ -307,10 +307,6 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         case.reference,
         case.by,
     )
-
-
-def _path(case: Case) -> str:
-    return f"/{'/'.join(case.path)}/" if case.path else "/"
 
 
 # ---- the consumers -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from schemas.short_numbers import short_number
 from workflows import case as cases
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
-from workflows.definitions import held_by, is_open
+from workflows.definitions import held_by, is_open, shown_path
 from workflows.turn import DecidedStep, EventOutcome
 from workflows.work import due_of, work_on
 
@@ -33,7 +33,7 @@ def step_row(partition: int, n: int, step: DecidedStep, arrival: int, days: Cale
         days.local_day(step.instant),
         case.policy,
         case.definition,
-        path_text(case.path),
+        shown_path(case),
         case.category,
         case.group,
         step.department,
@@ -77,7 +77,7 @@ def case_row(case: Case, partition: int, due: int | None) -> CaseRow:
         case.state,
         is_open(case),
         case.owner.level,
-        path_text(case.path),
+        shown_path(case),
         case.owner.grid,
         case.owner.department,
         holder.post or holder.grid,

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 
 from engine.store.rows import OpenCell, OpenCountRow
 from workflows.case import TOTAL, Case
-from workflows.definitions import DEFINITIONS, held_by
+from workflows.definitions import DEFINITIONS, held_by, shown_path
 
 HOUR_MS = 3_600_000
 LATE_DOWN_TO = 3
@@ -42,7 +42,7 @@ def cells(case: Case, partition: int) -> Iterator[OpenCell]:
     if kind is None or case.closed is not None or kind.listed == "never":
         return
     name, group, owner = kind.name, case.group, case.owner
-    path = f"/{'/'.join(case.path)}/" if case.path else "/"
+    path = shown_path(case)
     yield OpenCell(partition, name, "state", owner.level, case.state)
     total = case.clock(TOTAL)
     late = "none" if total is None or total.due is None else "missed" if total.breached else "ahead"
@@ -53,5 +53,5 @@ def cells(case: Case, partition: int) -> Iterator[OpenCell]:
     late = "missed" if missed else "ahead"
     yield OpenCell(partition, name, "holder", 0, "", held, holder.department, holder.post, "", "", late)
     if missed:
-        above = f"/{'/'.join(case.path[:LATE_DOWN_TO])}/" if case.path else "/"
+        above = "/".join(path.split("/")[: LATE_DOWN_TO + 1]).rstrip("/") + "/"
         yield OpenCell(partition, name, "late", path=above, grp=group, hour=min(missed) // HOUR_MS)

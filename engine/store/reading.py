@@ -68,11 +68,15 @@ def _of_cases(connection: Connection, sight: Sight) -> Term:
     terms, values = _within(sight)
     names = [f'"{_inside(code)}"' for codes in sight.own for code in sorted(codes)]
     names += [f'/{_inside(code)}/"' for code in sorted(sight.own.grids)]  # who holds or held it, by its path
-    if len(names) > MOST_NAMES:
+    inner = [f'"{_inside(code)}"' for codes in sight.inner for code in sorted(codes)]
+    inner = [name for name in inner if name not in names]
+    if len(names) + len(inner) > MOST_NAMES:
         return TRUE, []
     place = "instr" if is_sqlite(connection) else "strpos"
     terms += [f"{place}(body, ?) > 0"] * len(names)
-    return _joined(terms, [*values, *names])
+    if inner:  # what is concealed lies nowhere
+        terms.append(f"(path = '/' AND ({' OR '.join([f'{place}(body, ?) > 0'] * len(inner))}))")
+    return _joined(terms, [*values, *names, *inner])
 
 
 def _inside(code: str) -> str:
@@ -84,11 +88,14 @@ def _of_lines(connection: Connection, sight: Sight) -> Term:
     if sight.everything:
         return TRUE, []
     terms, values = _within(sight)
-    if posts := sorted(sight.own.posts):
+    # What lies nowhere is concealed, and read by the posts that it tells, whatever else is read of the kind.
+    for which, posts in (("path <> '/'", sorted(sight.own.posts)), ("path = '/'", sorted(sight.inner.posts))):
+        if not posts:
+            continue
         listed = "json_each(nullif(recipients, '')) AS told"
         if not is_sqlite(connection):
             listed = "jsonb_array_elements_text(CAST(nullif(recipients, '') AS jsonb)) AS told(value)"
         among_them, wanted = among(connection, "told.value", posts)
-        terms.append(f"EXISTS (SELECT 1 FROM {listed} WHERE {among_them})")
+        terms.append(f"({which} AND EXISTS (SELECT 1 FROM {listed} WHERE {among_them}))")
         values.append(wanted)
     return _joined(terms, values)

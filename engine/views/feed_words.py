@@ -67,15 +67,17 @@ def codes_of(path: str) -> list[str]:
 
 def category_words(code: str, names: Names) -> Words:
     """A category in both languages; one of which there is no English name is called by the Chinese one."""
-    known = names.register.categories.get(code)
-    return Words(known.name_zh, known.name_en or known.name_zh) if known else Words(code, code)
+    zh, en = names.titles(code)
+    return Words(zh, en or zh)
 
 
 def sentence(about: AlertWords, what: str, by: str, names: Names, *, on: str = "", cases: int = 0) -> Words:
     """What a line says. `on` is the move of a notice, `cases` the number of cases of a daily line."""
     codes, definition = codes_of(about.path), DEFINITIONS.get(about.definition)
     kind = Words(definition.zh if definition else "", about.definition.replace("_", " ").capitalize())
-    place = names.grid(codes[-1]).name if codes else ""
+    zh_place, en_place = (
+        (f"（{names.grid(codes[-1]).name}）", f" ({names.grid(codes[-1]).name})") if codes else ("", "")
+    )
     if cases:
         subject = Words(f"{kind.zh} {cases} 件", f"{kind.en}, {cases} cases")
     elif about.category:
@@ -85,7 +87,7 @@ def sentence(about: AlertWords, what: str, by: str, names: Names, *, on: str = "
         subject = kind
     said = moved(on) if on else fell_due(about, codes, names)
     end = became(about, what, names.post(by).name if by else "", names)
-    return Words(f"{subject.zh}（{place}）：{said.zh}{end.zh}。", f"{subject.en} ({place}): {said.en}{end.en}.")
+    return Words(f"{subject.zh}{zh_place}：{said.zh}{end.zh}。", f"{subject.en}{en_place}: {said.en}{end.en}.")
 
 
 def moved(on: str) -> Words:

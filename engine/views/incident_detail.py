@@ -424,7 +424,12 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
     for row in rules.pack.roles:
-        if canonical(row.trigger) in roles and (not case.definition or row.definition in ("", case.definition)):
+        fits = not (row.categories and case.category) or case.category in row.categories
+        if (
+            canonical(row.trigger) in roles
+            and fits
+            and (not case.definition or row.definition in ("", case.definition))
+        ):
             roles[canonical(row.trigger)].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
     return [AllowedTrigger(name, f"gridpatrol.{name}.v1", by) for name, by in roles.items()]
 

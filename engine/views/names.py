@@ -103,8 +103,15 @@ class Names:
         """A category; None before the report of a case has arrived."""
         if not code:
             return None
-        known = self.register.categories.get(code)
-        return CategoryNamed(code, known.name_zh if known else code, known.name_en if known else "", group)
+        zh, en = self.titles(code)
+        return CategoryNamed(code, zh, en, group)
+
+    def titles(self, code: str) -> tuple[str, str]:
+        """A category of the catalogue, or an action, in Chinese and in English; the latter may be empty."""
+        known, action = self.register.categories.get(code), self.register.actions.get(code)
+        if known is None and action is not None:
+            return action.title_zh, action.title_en
+        return (known.name_zh, known.name_en) if known is not None else (code, "")
 
 
 def active_names(connection: Connection, policies: Policies) -> Names:

@@ -200,6 +200,10 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"{step.say('不按责任部门', 'against the table')} {other}, {where}: {step.word(WORDS, fact.reason)}"
         case facts.Returned():
             return f"{step.both('退回 returned')}: {step.word(WORDS, fact.reason)}"
+        case facts.HoldPlaced():
+            return step.say(f"挂牌，{fact.by} 销号前不得办结", f"listed, does not end before {fact.by} is cleared")
+        case facts.HoldLifted():
+            return step.say(f"解除挂牌 {fact.by}", f"barred no more by {fact.by}")
         case facts.Suspended():
             return f"{step.both('挂账 suspended')}: {step.word(WORDS, fact.reason)}{step.until(fact.until)}"
         case facts.Resumed():

@@ -12,12 +12,14 @@ from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
+from schemas.kinds.supervision import SUPERVISION
 from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
     DUTY,
+    SUPERVISION,
     HOME,
 )
 

@@ -210,9 +210,26 @@ MERGING: dict[str, type[EventData]] = {
 }
 """What cases that are merged say to each other."""
 
+
+class HoldPlaced(EventData, frozen=True, kw_only=True):
+    """A supervision says to the case of which it speaks: you do not end before I am cleared."""
+
+    by: CaseId
+
+
+class HoldLifted(EventData, frozen=True, kw_only=True):
+    """A supervision says to the case of which it speaks: I bar you no more."""
+
+    by: CaseId
+
+
+HOLD_PLACED, HOLD_LIFTED = "case.hold_placed", "case.hold_lifted"
+HOLDS: dict[str, type[EventData]] = {HOLD_PLACED: HoldPlaced, HOLD_LIFTED: HoldLifted}
+"""What a listed supervision says to its case."""
+
 INCIDENT = Kind(
     name="incident",
-    sends=MERGING,
+    sends=MERGING | HOLDS,
     events={
         "report.submitted": EventType(
             ReportSubmitted,

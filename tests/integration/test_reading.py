@@ -42,13 +42,14 @@ from tests.support.serving import Served, prepared, served, tell, wait_until
 from tests.support.settings_files import put_file, read_at_once
 from tests.unit.test_who_may import printed
 from workflows.case import Case, Holding, Owner
-from workflows.definitions import DEFINITIONS
-from workflows.reading import Reach, Readable, Reads, path_of, resolve
+from workflows.definitions import DEFINITIONS, shown_path
+from workflows.reading import Reach, Readable, Reads, resolve
 
 POSTS = [HOTLINE, MEMBER, STREET, "WY-CHIEF", "XA-CHIEF", "WY-EPB-H", "WY-URBAN-H", "WY02-CHIEF", "WY02-01-MEMBER"]
 GRIDS = ["XA", "WY", "WY01", "WY01-01", "WY02", "WY02-01"]
 DEPARTMENTS = ["", "", "WY-EPB", "WY-URBAN"]
-KINDS = ["incident", "service_request", "duty"]
+KINDS = ["incident", "service_request", "duty", "supervision"]
+STATES = {"duty": ["recorded"], "supervision": ["proposed", "served", "declined", "cleared"]}
 
 # ---- conditions and predicate -------------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ def some_cases() -> list[Case]:
                 number,
                 *[clock("total", NOW + draw.randrange(9))] * draw.randrange(2),
                 definition=kind,
-                state="recorded" if kind == "duty" else "handling",
+                state=draw.choice(STATES.get(kind, ["handling"])),
                 path=path,
                 by=draw.choice([*POSTS, ""]),
                 post=draw.choice([MEMBER, ""]) if kind == "duty" else "",
@@ -95,7 +96,7 @@ def some_lines() -> list[tuple[str, str, str, list[str]]]:
     """(id, kind of case, path, recipients) of alerts, notices and lines of the feed."""
     draw = Random(8)
     return [
-        (f"{n:03d}", draw.choice([*KINDS, ""]), path_of(draw.choice(CASES)), draw.sample(POSTS, draw.randrange(4)))
+        (f"{n:03d}", draw.choice([*KINDS, ""]), shown_path(draw.choice(CASES)), draw.sample(POSTS, draw.randrange(4)))
         for n in range(120)
     ]
 
@@ -477,7 +478,8 @@ def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, t
         for number, line in enumerate(lines):
             duty = line.case.definition == "duty"
             line.case.id, line.case.policy = subject(weiyang().home(line.case.path[-1]), 1000 + number), weiyang().hash
-            line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else ("handling", None)
+            at_work = "served" if line.case.definition == "supervision" else "handling"
+            line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else (at_work, None)
         write(engine.database, *(line.case for line in lines))
         posts = sorted({line.post.code for line in lines})
         given = {post: tokens.add(engine, PersonWanted(post), OPERATOR).token for post in posts}

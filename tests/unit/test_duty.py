@@ -310,7 +310,7 @@ def test_a_problem_found_on_the_way_need_not_be_reported_yet():
 
 
 def test_only_the_post_that_owes_a_duty_records_it():
-    row = replace(shipped().pack.roles[-3], role="chief")
+    row = replace(next(row for row in shipped().pack.roles if row.rule == "record-patrol"), role="chief")
     patrol = Round(rules=changed(shipped(), roles=(*shipped().pack.roles, row)))
     refusal = patrol.refused(Reason.FORBIDDEN, "duty.recorded", LEAF_CHIEF, at("03-02 12:00"))
     assert MEMBER in refusal.detail and refusal.field == "actor"

@@ -398,12 +398,19 @@ def test_the_picture_shows_every_state_and_every_move(name):
                 assert any(trigger in names for names in drawn)
 
 
+def moves_of(definition: Definition) -> list[tuple[str, str, str]]:
+    """Each trigger with a state that takes it and the one to which it leads."""
+    return [(name, source, dest) for (name, source), found in definition.table.items() for dest, _ in found]
+
+
 @pytest.mark.parametrize("name", SPOKEN_TO)
 def test_only_what_every_open_state_takes_leaves_the_frame(name):
     definition = DEFINITIONS[name]
     inside = [s.name for s in definition.states.values() if s.name != "awaited" and not s.terminal]
     framed = [line.strip() for line in mermaid(definition).splitlines() if line.strip().startswith("open --> ")]
-    assert framed
+    moves = [(name, source) for name, source, dest in moves_of(definition) if dest not in ("=", source)]
+    moving = [{name for name, source in moves if source == state} for state in inside]
+    assert framed or not set.intersection(*moving)  # what every state takes, if there is such a thing
     for line in framed:
         for trigger in line.partition(" : ")[2].split(" / "):
             assert all((trigger, state) in definition.table for state in inside)

@@ -24,7 +24,7 @@ FOR_PEOPLE = {("notices.csv", "note"), ("roles.csv", "note")}
 """Columns that are not compiled: what stands there changes nothing for anybody."""
 OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
-    "chief", "any", "owner", "escalate", "incident", "8 hours", "08:00-09:00", "harbour",
+    "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
     "percent", "higher", "own", "grid:3",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""
@@ -32,6 +32,7 @@ TAKEN = dict[str, str]()
 """The one that a column of this name took last: of another table it is tried first."""
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 MORE_ROWS = {
+    "actions.csv": "letter,督办函,Letter,,,,,,",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,",
@@ -90,7 +91,8 @@ def test_a_changed_cell_changes_a_sentence_that_names_its_row(file: str, column:
         return
     assert pack is not None, "no value of this test is taken: add one"
     told = pack_diff(compiled(), pack)
-    names = next(row[key] for key in ("code", "rule", "clock", "on", "calendar", "card") if row.get(key))
+    keys = ("code", "rule", "clock", "on", "calendar", "card", "action")
+    names = next(row[key] for key in keys if row.get(key))
     about = [each for each in told if each.file == file and names in f"{each.row} {each.zh}"]
     assert about, told
     assert all(each.zh and each.en and each.concerns_zh and each.concerns_en for each in told)
@@ -100,7 +102,18 @@ def test_a_changed_cell_changes_a_sentence_that_names_its_row(file: str, column:
 def test_each_field_of_each_row_of_the_shipped_packs_is_told_with_its_row(name: str) -> None:
     """Of the last row of each table, each field is another one in turn."""
     pack = load_pack(name)
-    for table in ("grids", "departments", "posts", "categories", "limits", "rungs", "notices", "roles", "duties"):
+    for table in (
+        "grids",
+        "departments",
+        "posts",
+        "categories",
+        "limits",
+        "rungs",
+        "notices",
+        "roles",
+        "duties",
+        "actions",
+    ):
         rows: tuple[msgspec.Struct, ...] = getattr(pack, table)
         for at in (len(rows) - 1,) if rows else ():
             for field, value in msgspec.structs.asdict(rows[at]).items():

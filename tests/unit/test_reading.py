@@ -11,6 +11,7 @@ from engine.principals import as_written, reads_of
 from schemas.facts import Unit
 from tests.support.builders import CITY, DISTRICT, HOTLINE, LEAF_CHIEF, MEMBER, STREET, weiyang
 from workflows.case import Case, Holding, Owner
+from workflows.definitions import shown_path
 from workflows.reading import (
     EVERYTHING,
     NOTHING,
@@ -18,7 +19,6 @@ from workflows.reading import (
     Reads,
     Units,
     on_the_way,
-    path_of,
     reads_subtree,
     resolve,
     word_rights,
@@ -96,7 +96,7 @@ def test_a_reach_of_grids_is_their_subtrees(reach: Reach, is_read: bool):
 
 def test_a_case_that_is_only_awaited_is_in_no_subtree():
     awaited = Case(id="a")
-    assert path_of(awaited) == "/"
+    assert shown_path(awaited) == "/"
     assert not reads(STREET, awaited, Reach(own=True, grids=("XA",))) and reads(STREET, awaited, EVERYTHING)
 
 

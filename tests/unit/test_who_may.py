@@ -12,15 +12,17 @@ from functools import cache
 import pytest
 
 from gridpatrol.render import readme
-from gridpatrol.render.permissions import WAYS, Situation, situations, triggers_of
+from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situations, triggers_of
 from schemas.events import EVENTS
 from schemas.kinds.duty import Duty
+from schemas.kinds.supervision import Supervision
 from schemas.refusals import Reason
 from tests.support.builders import DAY, arrived, at, event, shipped
 from workflows.case import AWAITED, Case, Ended
 from workflows.decide import take
 from workflows.definitions import DEFINITIONS
 from workflows.machine import Definition
+from workflows.policy.model import Post
 
 KINDS = [kind for kind in DEFINITIONS.values() if kind.listed != "never"]
 NOW = at("03-02 09:00")
@@ -49,11 +51,12 @@ def lines_of(kind: Definition) -> list[tuple[Situation, frozenset[str]]]:
     ]
 
 
-def in_a_state(kind: Definition, case: Case, trigger: str) -> Case:
+def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
     """The case in a state that takes a trigger."""
     found = copy.copy(case)
     names = {trigger, *(older for older in kind.heard if kind.event_of(older) == trigger)}
-    found.state = next(state for state in kind.states if any((name, state) in kind.table for name in names))
+    states = sorted(kind.states, key=kind.concealed.__contains__)  # what all may say, and not only insiders
+    found.state = next(state for state in states if any((name, state) in kind.table for name in names))
     if found.state == AWAITED:
         return Case(id=case.id)
     found.category, found.group, found.source = "D3-04", "dust", "hotline"
@@ -62,6 +65,11 @@ def in_a_state(kind: Definition, case: Case, trigger: str) -> Case:
         found.closed, found.ended = NOW, Ended("", None, False, ((NOW, NOW),))
     if kind.posts_hold:
         found.own = Duty("PATROL", 20260302, NOW + DAY)
+    if kind.of_actions:  # in the hands of an office at which, or above which, the post stands
+        found.category, found.own = (
+            "letter",
+            Supervision(unit=found.owner.grid, office=leaf_under(shipped(), post.grid)[-1], answer=False),
+        )
     return found
 
 
@@ -74,7 +82,7 @@ def sources_of(role: str) -> list[str]:
 def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple[str, str]]:
     """Reason and field of each refusal of a trigger, said by the post of a situation in every way in which its role may
     claim it; taken: none."""
-    case = in_a_state(kind, situation.case, trigger)
+    case = in_a_state(kind, situation.case, trigger, situation.post)
     data = dict(EVENTS[trigger].example)
     variants = [data]
     if trigger in kind.births:
@@ -83,6 +91,8 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
             {"category": "D3-04", "source": source, "grid": grid, "definition": kind.name}
             for source in sources_of(situation.post.role)
         ]
+        if kind.of_actions:
+            variants = [{"action": "letter", "grid": grid}]
     found = list[tuple[str, str]]()
     for number, variant in enumerate(variants):
         said = event(trigger, situation.post.code, NOW, case=case.id, id=f"{trigger}{number}", **variant)

@@ -16,6 +16,7 @@ from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.definitions.supervision import SUPERVISION
 from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
 from workflows.machine import Bears, Definition
@@ -25,6 +26,7 @@ KINDS: tuple[Definition, ...] = (
     INCIDENT,
     SERVICE_REQUEST,
     DUTY,
+    SUPERVISION,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
@@ -66,6 +68,27 @@ def is_open(case: Case) -> bool:
     """Whether a case counts as open: it has not ended, and is of a kind that is ever listed."""
     definition = DEFINITIONS.get(case.definition)
     return case.closed is None and (definition is None or definition.listed != "never")
+
+
+CONCEALED = frozenset((each.name, state) for each in KINDS for state in each.concealed)
+"""The kinds of case and their states in which only who began a case and who decides of it read it."""
+OF_ACTIONS = frozenset(each.name for each in KINDS if each.of_actions)
+"""The kinds of case that have an action of the pack where others have a category."""
+CLOCKS_OF_CATEGORIES = tuple(
+    name for name in CLOCKS if name == TOTAL or any(name in each.clocks for each in KINDS if not each.of_actions)
+)
+"""The clocks of kinds of case that have a category."""
+
+
+def is_concealed(case: Case) -> bool:
+    """Whether only who began a case and who decides of it read it."""
+    return (case.definition, case.state) in CONCEALED
+
+
+def shown_path(case: Case) -> str:
+    """Where a case lies for all who look at it, as a path from the root (`/XA/WY/`): by it the rows of cases and steps,
+    lists, figures, boards and lines are read. `/`, which is nowhere, of one that has no place yet or is concealed."""
+    return f"/{'/'.join(case.path)}/" if case.path and not is_concealed(case) else "/"
 
 
 def is_spread(case: Case) -> bool:

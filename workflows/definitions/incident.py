@@ -37,7 +37,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, merging, sla
+from workflows import barring, birth, effects, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -64,7 +64,7 @@ STATES = (
     State("handling", "处置", 6, ("handle",), keeps=("rectify",)),
     State("feedback", "反馈", 7, ("verify",), hands="check", owed=("verify",)),
     State("verifying", "核查", 8, ("verify",), hands="check", owed=("verify",)),
-    State("verified", "核查通过", 9, ("close",), hands="place", owed=("verify",)),
+    State("verified", "核查通过", 9, ("close",), hands="place", owed=("verify",), barred=("close",)),
     State("closed", "结案", 10, terminal=True),
     State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
@@ -78,6 +78,8 @@ AT_WORK = ("reported", "accepted", "handling")
 OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
 ENDED = ("closed", "rejected", "withdrawn", "force_closed")
 
+SOLVED = ("verified",)
+"""States in which nothing is left but to end it."""
 GOES_ON_IN = ("incident", "service_request")
 """Kinds of case into which one of this kind may be merged."""
 
@@ -130,6 +132,8 @@ TRANSITIONS = (
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.hold_placed", (*OPEN, "merged"), "="),
+    Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
     Transition("case.survivor_ended", ("merged",), "="),
 )
@@ -357,6 +361,8 @@ EFFECTS: dict[str, Effect] = {
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
+    "case.hold_placed": barring.place(STATES),
+    "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,
     "case.survivor_ended": merging.hear_end,
 }
@@ -370,7 +376,10 @@ ADMITS: dict[str, Admission] = {
     "incident.escalated": effects.may_escalate,
     "verification.checked": effects.may_check,
     "verification.recorded": effects.may_check,
-    "incident.withdrawn": merging.no_survivor,
+    "incident.closed": barring.no_hold,
+    "incident.rejected": barring.no_hold,
+    "incident.withdrawn": barring.all_of(barring.no_hold, merging.no_survivor),
+    "incident.force_closed": barring.no_hold,
 }
 """What a trigger asks besides a role, whatever the data say."""
 

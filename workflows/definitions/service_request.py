@@ -11,7 +11,7 @@
 from schemas import facts
 from schemas.kinds import service_request
 from schemas.members import Source
-from workflows import birth, effects, merging, reopening
+from workflows import barring, birth, effects, merging, reopening
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
@@ -31,7 +31,7 @@ STATES = (
     State(AWAITED, "待到", 1),
     State("reported", "受理", 2, ("accept",), anew=("accept",)),
     State("handling", "办理", 3, ("handle",)),
-    State("handled", "已办", 4, ("close",)),
+    State("handled", "已办", 4, ("close",), barred=("close",)),
     State("closed", "结案", 5, terminal=True),
     State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
@@ -45,6 +45,8 @@ AT_WORK = ("reported", "handling")
 OPEN = (*AT_WORK, "handled", "returned", "suspended")
 ENDED = ("closed", "rejected", "withdrawn", "force_closed")
 
+SOLVED = ("handled",)
+"""States in which nothing is left but to end it."""
 GOES_ON_IN = ("incident", "service_request")
 """Kinds of case into which one of this kind may be merged."""
 
@@ -80,6 +82,8 @@ TRANSITIONS = (
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.hold_placed", (*OPEN, "merged"), "="),
+    Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
     Transition("case.survivor_ended", ("merged",), "="),
 )
@@ -124,6 +128,8 @@ EFFECTS: dict[str, Effect] = {
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
+    "case.hold_placed": barring.place(STATES),
+    "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,
     "case.survivor_ended": merging.hear_end,
 }
@@ -136,7 +142,15 @@ SERVICE_REQUEST = define(
     (),
     births=BIRTHS,
     effects=EFFECTS,
-    admits={**ADMITS_OF_ANY, **ADMITS_OF_PROPOSALS, **ADMITS_OF_EXEMPTIONS, "incident.withdrawn": merging.no_survivor},
+    admits={
+        **ADMITS_OF_ANY,
+        **ADMITS_OF_PROPOSALS,
+        **ADMITS_OF_EXEMPTIONS,
+        "incident.closed": barring.no_hold,
+        "incident.rejected": barring.no_hold,
+        "incident.withdrawn": barring.all_of(barring.no_hold, merging.no_survivor),
+        "incident.force_closed": barring.no_hold,
+    },
     clocks=CLOCKS,
     measures=(*MEASURES_OF_REPORTED, REOPENED),
     ratios=RATIOS_OF_EXEMPTIONS,

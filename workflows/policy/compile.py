@@ -22,6 +22,7 @@ from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, u
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
     NO_ALLOWANCE,
+    ActionRow,
     Authority,
     Category,
     Department,
@@ -69,12 +70,17 @@ NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note"))
 ROLES = Columns(
     "roles.csv",
     ("rule", "trigger", "role"),
-    ("levels", "scope", "note", "sources", "deadlines", "allowance", "definition"),
+    ("levels", "scope", "note", "sources", "deadlines", "allowance", "definition", "categories"),
 )
 DUTIES = Columns(
     "duties.csv",
     ("code", "role", "period"),
     ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
+)
+ACTIONS = Columns(
+    "actions.csv",
+    ("action", "title_zh"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis"),
 )
 TABLES = (
     GRIDS,
@@ -89,6 +95,7 @@ TABLES = (
     INDICATORS,
     SCORECARDS,
     CONSEQUENCES,
+    ACTIONS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -184,6 +191,7 @@ def _assemble(
         indicators=each(INDICATORS, indicator_row),
         scorecards=each(SCORECARDS, scorecard_row),
         consequences=each(CONSEQUENCES, consequence_row),
+        actions=each(ACTIONS, action_row),
     )
     return pack, rows
 
@@ -299,6 +307,23 @@ def duty_row(row: Row) -> DutyRow:
     )
 
 
+def action_row(row: Row) -> ActionRow:
+    """A row of actions.csv. An action without an English title is called by the Chinese one."""
+    charged = row.choice("charged", ("", "unit", "government"))
+    return ActionRow(
+        action=row.code("action"),
+        title_zh=row.needed("title_zh"),
+        title_en=row.text("title_en") or row.text("title_zh"),
+        public=row.yes("public"),
+        answer=row.yes("answer", default=True),
+        holds=row.yes("holds"),
+        amount_fen=row.amount("amount_fen"),
+        per=row.text("per"),
+        charged="unit" if charged == "unit" else "government" if charged else "",
+        basis=row.text("basis"),
+    )
+
+
 def _role_rows(row: Row) -> list[RoleRow]:
     """The entries of a row, which is one rule: one for each role in its cell."""
     rule, trigger, levels = row.needed("rule"), row.word("trigger"), row.levels("levels")
@@ -315,5 +340,5 @@ def _role_rows(row: Row) -> list[RoleRow]:
             other = f"or {NO_ALLOWANCE} for an act that is believed at its arrival only"
             row.bad("allowance", problem, f"{remedy}, {other}")
     said = {"rule": rule, "trigger": trigger, "levels": levels, "scope": scope, "offline_ms": offline_ms} | claims
-    said["definition"] = row.word("definition")
+    said |= {"definition": row.word("definition"), "categories": row.words("categories")}
     return msgspec.convert([said | {"role": role} for role in row.words("role")], list[RoleRow])

@@ -87,6 +87,16 @@ class Row:
         self.bad(column, f"{value!r} is not a whole number", "write digits only, such as 3")
         return default
 
+    def amount(self, column: str) -> int:
+        """An amount of money in fen (1/100 yuan), a whole number of up to 15 digits; empty means none (0)."""
+        value = plain(self.text(column))
+        if not value:
+            return 0
+        if value.isascii() and value.isdigit() and len(value) < 16:
+            return int(value)
+        self.bad(column, f"{value!r} is not an amount in fen", "write digits only, 100 for each yuan")
+        return 0
+
     def day(self, column: str) -> int:
         """A local day as YYYYMMDD; empty means open-ended (0)."""
         value = self.text(column)
@@ -97,9 +107,11 @@ class Row:
             self.bad(column, f"{value!r} is not a day", "write it as 2026-02-14")
         return day
 
-    def yes(self, column: str) -> bool:
-        """A yes or a no; empty means no."""
+    def yes(self, column: str, *, default: bool = False) -> bool:
+        """A yes or a no; empty means no, unless it says another default."""
         value = plain(self.text(column)).lower()
+        if not value:
+            return default
         if value not in _YES_NO:
             self.bad(column, f"{value!r} is neither yes nor no", "write yes or no (是 or 否)")
         return _YES_NO.get(value, False)

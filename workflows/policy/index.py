@@ -17,7 +17,18 @@ from workflows.clocks.calendar import Calendar, day_number, day_of_number, laid_
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.borders import Borders, exact, snapped
 from workflows.policy.geometry import Polygon
-from workflows.policy.model import Category, Department, DutyRow, Grid, LimitRow, Pack, Post, RoleRow, RungRow
+from workflows.policy.model import (
+    ActionRow,
+    Category,
+    Department,
+    DutyRow,
+    Grid,
+    LimitRow,
+    Pack,
+    Post,
+    RoleRow,
+    RungRow,
+)
 from workflows.policy.moves import Telling, compile_notices
 
 DUE = RungRow("*", "due", "at")
@@ -70,6 +81,7 @@ class Policy:
         self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
+        self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
         self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
@@ -157,6 +169,18 @@ class Policy:
     def posts_at(self, grid: str, role: str) -> list[str]:
         """The occupied posts of a role at a grid."""
         return self._posts_at.get((grid, role), [])
+
+    def roles_at(self, grid: str, at: int) -> list[str]:
+        """The roles of the occupied posts of a grid itself, beside its departments, that stand at an instant."""
+        return sorted({post.role for post in self._own_posts.get(grid, ()) if self.stands(post, at)})
+
+    @cached_property
+    def _own_posts(self) -> dict[str, list[Post]]:
+        found: dict[str, list[Post]] = {}
+        for post in self.pack.posts:
+            if not post.vacant and not post.department:
+                found.setdefault(post.grid, []).append(post)
+        return found
 
     def posts_of(self, department: str) -> list[str]:
         """The occupied posts of a department."""

@@ -150,6 +150,7 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     deadlines: tuple[str, ...] = ()  # clocks whose deadline it may order, in a report too; `none`; empty: any
     offline_ms: int | None = None  # how late what it says is still believed; None: as the options have it
     definition: str = ""  # the kind of case; empty: every one that has the trigger
+    categories: tuple[str, ...] = ()  # categories of cases, or actions, of which it may say so; empty: any
 
 
 OWES_NOTHING = ("intake", "inspection")
@@ -231,6 +232,25 @@ class ConsequenceRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""
 
 
+class ActionRow(Struct, frozen=True, omit_defaults=True):
+    """One action of supervision (督办方式): what an office may do to a unit, as its law or its rules have it (M118)."""
+
+    action: str
+    title_zh: str
+    title_en: str
+    public: bool = False  # it is told in public
+    answer: bool = True  # the unit has to answer; else it is cleared once it was served
+    holds: bool = False  # while it is in force, the case of which it speaks does not end
+    amount_fen: int = 0  # what it charges for each, in fen (1/100 yuan); 0: nothing
+    per: str = ""  # what it charges for: an outlet, a case
+    charged: Literal["", "unit", "government"] = ""  # the responsible unit, or the government or committee of the place
+    basis: str = ""  # where it comes from
+
+
+MOST_FEN = 2**53 - 1
+"""The largest amount of one supervision: what every reader of JSON holds exactly, and 64 bits hold well."""
+
+
 UNBORN_CAP = 10_000
 """How many cases of a home may hold early events before their report, unless the pack says it."""
 
@@ -297,6 +317,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     indicators: tuple[IndicatorRow, ...] = ()
     scorecards: tuple[ScorecardRow, ...] = ()
     consequences: tuple[ConsequenceRow, ...] = ()
+    actions: tuple[ActionRow, ...] = ()  # empty: nothing is supervised
 
 
 def encode(pack: Pack) -> bytes:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from workflows.policy.lint.actions import lint_actions, lint_selected
 from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.duties import lint_duties
@@ -60,6 +61,8 @@ CHECKS = (
     lint_options,
     lint_duties,
     lint_assessment,
+    lint_actions,
+    lint_selected,
     lint_fixings,
 )
 

@@ -35,6 +35,7 @@ def lint_codes(context: LintContext) -> None:
         ("categories.csv", (category.code for category in context.pack.categories)),
         ("duties.csv", (duty.code for duty in context.pack.duties)),
         ("indicators.csv", (indicator.code for indicator in context.pack.indicators)),
+        ("actions.csv", (action.action for action in context.pack.actions)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}

@@ -14,7 +14,7 @@ from schemas.kinds.incident import Dispatched, Reassigned
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import CLOCKS_OF_CATEGORIES, DEFINITIONS, OF_ACTIONS
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
     CLAIM_DEADLINES,
@@ -115,7 +115,7 @@ def lint_limits(context: LintContext) -> None:
     equals: dict[tuple[str, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
         if row.clock not in CLOCKS:
-            context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS))
+            context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS, len(CLOCKS)))
         if row.level and row.level not in context.levels:
             remedy = one_of([str(n) for n in sorted(context.levels)]) + ", or leave it empty for any"
             context.error(LIMITS, index, "level", f"{row.level} is no level of pack.toml", remedy)
@@ -123,7 +123,7 @@ def lint_limits(context: LintContext) -> None:
             text = "the clock of the whole case runs at no level: this row can never hold"
             context.warning(LIMITS, index, "level", text, "leave the level empty, or give the level's clocks limits")
         category = context.categories.get(row.category)
-        if row.category and category is None:
+        if row.category and category is None and row.definition not in OF_ACTIONS:
             text = f"{row.category!r} is no category"
             context.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
         if row.group and row.group not in context.groups:
@@ -165,8 +165,8 @@ def _lint_whole_days(context: LintContext, file: str, index: int, column: str, l
 
 def lint_coverage(context: LintContext) -> None:
     """A clock that has a limit for some categories has one for all of them. One finding per clock."""
-    for clock in CLOCKS:
-        rows = [row for row in context.pack.limits if row.clock == clock]
+    for clock in CLOCKS_OF_CATEGORIES:
+        rows = [row for row in context.pack.limits if row.clock == clock and row.definition not in OF_ACTIONS]
         without = [category.code for category in context.pack.categories if not held(context, category, clock)]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"
@@ -185,7 +185,7 @@ def lint_rungs(context: LintContext) -> None:
         context.problems.warning(RUNGS, 0, "", text, "say in rungs.csv who, and when")
     for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
-            context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS)))
+            context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS), len(CLOCKS) + 1))
         key = rung.definition, rung.clock, rung.rung
         if seen.setdefault(key, index) != index:
             first = context.row(RUNGS, seen[key])
@@ -235,7 +235,8 @@ def lint_notices(context: LintContext) -> None:
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
-        here = definition.listed != "never" and (definition.bears is None or context.pack.duties)
+        here = definition.listed != "never" and bool(definition.bears is None or context.pack.duties)
+        here = here and bool(not definition.of_actions or context.pack.actions)
         if silent and here:
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
@@ -277,6 +278,8 @@ def lint_roles(context: LintContext) -> None:
     named = {canonical(row.trigger) for row in context.pack.roles}
     # What time bears is spoken of only where there is some of it.
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
+    if not context.pack.actions:  # nor of supervision where the pack has no action
+        idle |= {trigger for kind in KINDS if kind.name in OF_ACTIONS for trigger in kind.events}
     # Nor of approval where nobody asks for it, nor of taking up again.
     for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS):
         idle |= set() if named & set(proposals) else set(proposals)

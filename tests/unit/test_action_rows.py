@@ -1,0 +1,136 @@
+"""What a pack says of supervision (督办): actions.csv, who decides each action, and the rows that select them.
+
+In: the sample pack, and the small pack with an actions.csv of its own. Out: rows, hashes, findings.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.packs import load_pack
+from tests.support.builders import shipped
+from tests.unit.test_pack_lint import TEXTS, told
+from workflows.policy.compile import compile_pack, compile_rows
+from workflows.policy.lint import lint
+from workflows.policy.model import MOST_FEN, ActionRow, Pack, encode
+
+HEADER = "action,title_zh,title_en,public,answer,amount_fen,per,charged,basis\n"
+LETTER = "letter,督办函,Letter,no,,,,,test\n"
+TRIGGERS = ("proposed", "decided", "refused", "withdrawn", "served", "answered", "reviewed", "raised", "cleared")
+RULES = "".join(f"s-{t},supervision.{t},supervisor,1,any,,,total\n" for t in ("proposed",))
+RULES += "".join(f"s-{t},supervision.{t},supervisor,1,any,\n" for t in (*TRIGGERS[1:], "revoked"))
+
+
+def texts(row: str = "", roles: str = RULES, **files: str) -> dict[str, str]:
+    """The small pack with a letter and another action, and rules for all that is said of them."""
+    edited = {name: f"{TEXTS[name]}{added}" for name, added in files.items()}
+    return {**TEXTS, "roles.csv": TEXTS["roles.csv"] + roles, "actions.csv": HEADER + LETTER + row, **edited}
+
+
+def found(row: str = "", roles: str = RULES, **files: str) -> list[str]:
+    """The findings on it."""
+    compiled = compile_rows(texts(row, roles, **files))
+    more = lint(compiled.pack, 0, compiled.rows) if compiled.pack is not None else []
+    return told([*compiled.problems, *more])
+
+
+def compiled(row: str = "") -> Pack:
+    """The pack with another action."""
+    pack, problems = compile_pack(texts(row))
+    assert pack is not None, problems
+    return pack
+
+
+def test_a_pack_with_an_action_has_nothing_to_find():
+    assert found() == []
+
+
+def test_a_row_is_read_as_it_is_written():
+    pack = compiled("fine,扣款,Deduction,是,否,100000000,outlet,unit,规定\n")
+    assert pack.actions == (
+        ActionRow("letter", "督办函", "Letter", basis="test"),
+        ActionRow(
+            "fine",
+            "扣款",
+            "Deduction",
+            public=True,
+            answer=False,
+            amount_fen=100_000_000,
+            per="outlet",
+            charged="unit",
+            basis="规定",
+        ),
+    )
+
+
+def test_a_pack_without_actions_keeps_its_bytes_and_is_asked_for_no_rules():
+    pack, _ = compile_pack(TEXTS)
+    assert pack is not None and b'"actions"' not in encode(pack)
+    boston = encode(load_pack("boston311"))
+    assert b'"actions"' not in boston and b'"categories":["' not in boston
+
+
+@pytest.mark.parametrize(
+    ("row", "finding"),
+    [
+        ("letter,又一,,,,,,,test\n", "error actions.csv:3 code: 'letter' stands in row 2 already"),
+        ("x y,甲,,,,,,,test\n", "error actions.csv:3 action: 'x y' is not a code"),
+        ("x,,,,,,,,test\n", "error actions.csv:3 title_zh: is empty"),
+        ("x,甲,,,,,,,\n", "warning actions.csv:3 basis: does not say where the action comes from"),
+        ("x,甲,,,,1e6,case,unit,test\n", "error actions.csv:3 amount_fen: '1e6' is not an amount in fen"),
+        ("x,甲,,,,-1,case,unit,test\n", "error actions.csv:3 amount_fen: '-1' is not an amount in fen"),
+        ("x,甲,,,,100,,unit,test\n", "error actions.csv:3 per: 'x' says amount_fen, charged and not per"),
+        ("x,甲,,,,,case,,test\n", "error actions.csv:3 amount_fen: 'x' says per and not amount_fen, charged"),
+        ("x,甲,,,,100,case,mayor,test\n", "error actions.csv:3 charged: 'mayor' is unknown"),
+        (f"x,甲,,,,{MOST_FEN // 10},case,unit,test\n", "error actions.csv:3 amount_fen: 'x' charges"),
+        ("litter,甲,,,,,,,test\n", "error actions.csv:3 action: 'litter' is a category of categories.csv, too"),
+    ],
+)
+def test_what_is_wrong_with_an_action_is_named(row: str, finding: str):
+    [only] = found(row)
+    assert only.startswith(finding)
+
+
+def test_an_action_that_nobody_may_decide_is_named():
+    only_letters = RULES.replace("s-decided,supervision.decided,supervisor,1,any,\n", "")
+    rows = TEXTS["roles.csv"].splitlines()
+    head = f"{rows[0]},categories"
+    decided = "s-decided,supervision.decided,supervisor,1,any,,,,letter\n"
+    files = texts("x,甲,,,,,,,test\n", only_letters)
+    files["roles.csv"] = files["roles.csv"].replace(rows[0], head) + decided
+    made = compile_rows(files)
+    assert made.pack is not None
+    [only] = told(lint(made.pack, 0, made.rows))
+    assert only.startswith("warning actions.csv:3 action: 'x': nobody may decide it")
+    files["roles.csv"] = files["roles.csv"].replace("letter", "leter")
+    made = compile_rows(files)
+    assert made.pack is not None
+    errors = [line for line in told(lint(made.pack, 0, made.rows)) if line.startswith("error")]
+    assert len(errors) == 1 and "'leter' is no category, and no action" in errors[0]
+
+
+def test_a_limit_of_supervision_names_an_action():
+    files = texts()
+    head = TEXTS["limits.csv"].splitlines()[0]
+    for code, finds in (("letter", 0), ("litter", 1)):
+        files["limits.csv"] = TEXTS["limits.csv"].replace(head, f"{head},definition")
+        files["limits.csv"] += f"response,,{code},,5 working days,,,test,supervision\n"
+        made = compile_rows(files)
+        assert made.pack is not None
+        assert len(lint(made.pack, 0, made.rows)) == finds
+
+
+# ---- the sample pack ------------------------------------------------------------------------------------------
+
+
+def test_the_sample_pack_has_the_actions_of_the_texts_each_with_its_basis():
+    actions = shipped().actions
+    assert {"letter", "special", "unannounced", "listed", "watch", "interview", "circular", "exposure"} <= set(actions)
+    assert {"delegates", "blacklist", "deduction", "commendation", "honours-veto", "veto"} <= set(actions)
+    assert {"permit-ban", "accountability"} <= set(actions)
+    assert all("M" in action.basis for action in actions.values())
+    amounts = {code: (each.amount_fen, each.per, each.charged) for code, each in actions.items() if each.amount_fen}
+    assert amounts == {
+        "deduction": (1_000_000 * 100, "outlet", "unit"),  # 每个排污口扣款100万元
+        "deduction-discharge": (10_000_000 * 100, "case", "government"),  # 一例一次1000万元
+    }

@@ -1,0 +1,64 @@
+"""Lints what a pack says of supervision (督办): its actions, who decides each, and the rows that select them."""
+
+from schemas.kinds.supervision import MOST_COUNTED
+from workflows.definitions import OF_ACTIONS
+from workflows.definitions.supervision import DECIDED
+from workflows.policy.lint.context import LintContext, one_of
+from workflows.policy.model import MOST_FEN, ActionRow
+
+ACTIONS, LIMITS, ROLES_FILE = "actions.csv", "limits.csv", "roles.csv"
+
+
+def lint_actions(context: LintContext) -> None:
+    """Every action says where it comes from, what it charges whom for, and has somebody who decides it."""
+    rules = [row for row in context.pack.roles if row.trigger == DECIDED]
+    staffed = {
+        (post.role, context.grids[post.grid].level)
+        for post in context.pack.posts
+        if post.grid in context.grids and context.stands(post) and not (post.vacant or post.department)
+    }
+    for index, action in enumerate(context.pack.actions):
+        lint_amount(context, index, action)
+        if not action.basis:
+            remedy = "say where the action comes from, or write: ours"
+            context.warning(ACTIONS, index, "basis", "does not say where the action comes from", remedy)
+        deciding = [
+            row
+            for row in rules
+            if (not row.categories or action.action in row.categories)
+            and any(role == row.role and (not row.levels or level in row.levels) for role, level in staffed)
+        ]
+        if not deciding:
+            text = f"{action.action!r}: nobody may decide it, so nobody can propose it"
+            context.warning(ACTIONS, index, "action", text, f"allow {DECIDED} to a role in roles.csv")
+        if action.action in context.categories:
+            text = f"{action.action!r} is a category of categories.csv, too: a row that names it would mean both"
+            context.error(ACTIONS, index, "action", text, "give the action another code")
+
+
+def lint_amount(context: LintContext, index: int, action: ActionRow) -> None:
+    """An amount is charged to somebody, for something of which there may be many."""
+    given = {"amount_fen": action.amount_fen, "per": action.per, "charged": action.charged}
+    missing = [column for column, value in given.items() if not value]
+    if missing and len(missing) < len(given):
+        text = f"{action.action!r} says {', '.join(c for c in given if c not in missing)} and not {', '.join(missing)}"
+        context.error(ACTIONS, index, missing[0], text, "fill in all of amount_fen, per and charged, or none")
+    if action.amount_fen * MOST_COUNTED > MOST_FEN:
+        text = (
+            f"{action.action!r} charges {action.amount_fen} fen each: {MOST_COUNTED:,} of them are no number any more"
+        )
+        context.error(ACTIONS, index, "amount_fen", text, f"write at most {MOST_FEN // MOST_COUNTED}, in fen")
+
+
+def lint_selected(context: LintContext) -> None:
+    """Rows that select cases name categories of the catalogue, or, of kinds that have actions, those."""
+    actions = tuple(action.action for action in context.pack.actions)
+    for index, row in enumerate(context.pack.limits):
+        if row.category and row.definition in OF_ACTIONS and row.category not in actions:
+            text = f"{row.category!r} is no action"
+            context.error(LIMITS, index, "category", text, one_of(actions) + ", or leave it empty for any")
+    for index, role in enumerate(context.pack.roles):
+        for code in role.categories:
+            if code not in context.categories and code not in actions:
+                text = f"rule {role.rule!r}: {code!r} is no category, and no action"
+                context.error(ROLES_FILE, index, "categories", text, "use codes of categories.csv or of actions.csv")
