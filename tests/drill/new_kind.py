@@ -74,7 +74,7 @@ def test_an_inquiry_goes_from_the_door_to_the_recount(engine: Engine, tmp_path: 
         shown = door.get(f"/v1/incidents/{live}")
         assert (shown["definition"], shown["state"], shown["state_zh"]) == ("inquiry", "unanswered", "待答复")
         assert shown["owner"]["grid"]["code"] == "WY02"  # no department was sent
-        assert {clock["name"] for clock in shown["clocks"]} == {"answer", "total"}
+        assert {clock["name"] for clock in shown["clocks"]} == {"satisfy", "total"}
         assert [each["trigger"] for each in shown["allowed"] if each["trigger"].startswith("inquiry.")] == [
             "inquiry.answered"
         ]
@@ -83,18 +83,18 @@ def test_an_inquiry_goes_from_the_door_to_the_recount(engine: Engine, tmp_path: 
         assert shown["own"] == {"kind": "inquiry", "answers": 2}
         alerts = door.get("/v1/alerts", case=case)["alerts"]
         assert "urged" in {notice["on"] for notice in door.get("/v1/notices", case=case)["notices"]}
-        [due] = [alert for alert in alerts if (alert["clock"], alert["kind"]) == ("answer", "due")]
+        [due] = [alert for alert in alerts if (alert["clock"], alert["kind"]) == ("satisfy", "due")]
         assert HANDLER in {post["code"] for post in due["recipients"]}
     with engine.database.read() as connection:
         counted = connection.execute(text("SELECT measure, sum(value) FROM figures GROUP BY measure")).all()
         figures = {measure: value for measure, value in counted if value}
         names = active_names(connection, Policies())
         lines = "\n".join(story(exports.steps_of(connection, case), names))
-    assert {"answers:open": 1, "answers:satisfied": 1, "breach:answer": 1}.items() <= figures.items()
+    assert {"answers:open": 1, "answers:satisfied": 1, "breach:satisfy": 1}.items() <= figures.items()
     assert sum(figures.get(measure, 0) for measure in ("on_time", "closed_late", "without_deadline")) == 1
     assert not {"urged", "answered"} & set(figures)  # the inquiry counts neither: it declares no such measure
     assert "待答复 unanswered" in lines and "已答复 answered" in lines
-    assert "答复 answered: open" in lines and "答复 answer 超期 overdue" in lines
+    assert "答复 answered: open" in lines and "答复 satisfy 超期 overdue" in lines
     engine.drain()
     assert verify(engine.database) == []
     assert replayed_beside(engine, tmp_path) == []
@@ -105,7 +105,7 @@ def test_an_inquiry_is_drawn_and_rehearsed() -> None:
     assert "open --> answered : inquiry.answered" in drawn and "answered 已答复" in drawn
     done = rehearse(weiyang(), at("03-02 09:00"))
     assert {state for kind, state in done.states if kind == "inquiry"} == {"awaited", "unanswered", "answered"}
-    assert ("inquiry", "answer") in done.clocks
+    assert ("inquiry", "satisfy") in done.clocks
 
 
 def test_an_inquiry_answered_in_time_is_on_time_and_the_incident_s_facts_are_as_before() -> None:
@@ -113,7 +113,7 @@ def test_an_inquiry_answered_in_time_is_on_time_and_the_incident_s_facts_are_as_
     asked.done("inquiry.asked", HOTLINE, department="WY-EPB")
     asked.done("inquiry.answered", HANDLER, outcome="satisfied")
     results = {fact.clock: fact.result for fact in asked.facts if isinstance(fact, facts.ClockStopped)}
-    assert results["answer"] == "on_time" and asked.case.closed is not None
+    assert results["satisfy"] == "on_time" and asked.case.closed is not None
     reported = Story(number=2)
     reported.done("report.submitted", HOTLINE, category="D3-04", source="hotline", grid="WY01-01")
     assert reported.case.definition == "incident" and reported.case.own is None
