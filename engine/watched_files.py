@@ -28,26 +28,21 @@ class WatchedFiles:
         self._state = self._look()
 
     def changed(self) -> bool:
-        """Whether they differ from what they were when this last said so, and hold still."""
-        state = self._look()
-        if state == self._state or _being_written(state):
+        """Whether they differ from what they were when this last said so, and hold still. A time of writing that is yet
+        to come tells nothing: some clock is wrong."""
+        state, now = self._look(), now_ms()
+        being_written = any(0 <= now - found[0] // 1_000_000 < STILL_MS for found in state if found)
+        if state == self._state or being_written:
             return False
         self._state = state
         return True
 
     def _look(self) -> State:
-        return tuple(_state(file) for file in self.files)
-
-
-def _state(file: Path) -> tuple[int, int, int] | None:
-    try:
-        found = file.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _being_written(state: State) -> bool:
-    """Whether one was written to a moment ago. A time that is yet to come tells nothing: some clock is wrong."""
-    now = now_ms()
-    return any(0 <= now - found[0] // 1_000_000 < STILL_MS for found in state if found)
+        state: list[tuple[int, int, int] | None] = []
+        for file in self.files:
+            try:
+                found = file.stat()
+                state.append((found.st_mtime_ns, found.st_size, found.st_ino))
+            except OSError:
+                state.append(None)
+        return tuple(state)

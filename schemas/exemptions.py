@@ -56,7 +56,10 @@ class ExemptionAppealed(OfMissed, frozen=True, kw_only=True):
 
 EXEMPTIONS = {
     "exemption.requested": EventType(
-        ExemptionRequested, "申请免责", {"clock": "handle", "ground": "tolerance", "note": "…"}
+        ExemptionRequested,
+        "申请免责",
+        {"clock": "handle", "ground": "tolerance", "note": "…"},
+        "Ask for exemption",
     ),
     "exemption.granted": EventType(ExemptionGranted, "准予免责", {"clock": "handle", "no_harm": True}, "Exempt"),
     "exemption.refused": EventType(ExemptionRefused, "不予免责", {"clock": "handle", "note": "…"}, "Refuse to exempt"),

@@ -310,6 +310,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "member_requirement": ("整改要求", "What is required"),
     "member_started": ("开始", "Started"),
     "member_ended": ("结束", "Ended"),
+    "member_part": ("层级或阶段", "Level or stage"),
+    "member_cycle": ("轮次", "Cycle"),
+    "member_target": ("第几次定时限", "Which of its deadlines"),
+    "member_ground": ("免责事由", "Ground"),
+    "member_no_harm": ("未造成不良后果", "No harm was done"),
+    "member_answer": ("答复", "Answer"),
     # reasons of refusals and of problems, by their names in the contract
     "because_undecodable": ("内容无法读取。", "It cannot be read."),
     "because_invalid": ("填写不符合要求。", "What was filled in is not as it is to be."),

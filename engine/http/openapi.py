@@ -31,9 +31,11 @@ PAGE = """gridpatrol {version}
   GET  /v1/notices           who was told of which move of a case: ?post=&on=&grid=&since=
   GET  /v1/alerts/stream     both as they happen (Server-Sent Events)
   POST /v1/alerts/seen       a post has seen some of them
+  GET  /v1/subscriptions     alerts and notices that you ask for yourself: POST makes one, by webhook or as a stream
   GET  /v1/deliveries        what channels told to whom: ?post=&channel=&status=
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
+  GET  /v1/assessment        a scorecard's sheet of a period: ?card=&period=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json

@@ -151,11 +151,6 @@ _DIMENSIONS = (
 )
 
 
-def _ending() -> str:
-    """The SQL of the measure of an ending, by the trigger."""
-    return "CASE why " + " ".join(f"WHEN '{trigger}' THEN '{name}'" for trigger, name in ENDINGS.items()) + " END"
-
-
 def _declared(measure: Measure) -> str:
     """The SQL of what some kinds of case count: a row for each fact of theirs."""
     name = f"'{measure.name}:' || coalesce({measure.per}, '')" if measure.per else f"'{measure.name}'"
@@ -168,6 +163,8 @@ def _declared(measure: Measure) -> str:
     return f"UNION ALL SELECT {name}, case_id, seq{at} FROM facts_read WHERE {' AND '.join(terms)}"
 
 
+ENDING = "CASE why " + " ".join(f"WHEN '{trigger}' THEN '{name}'" for trigger, name in ENDINGS.items()) + " END"
+"""The SQL of the measure of an ending, by the trigger."""
 CELLS = f"""
 missed AS (
     SELECT *, row_number() OVER (PARTITION BY case_id, clock, level, cycle, target
@@ -204,7 +201,7 @@ stopped AS (SELECT f.*, r.at AS reopened_at FROM facts_read f LEFT JOIN reopened
             AND f.clock = 'total' AND f.seq < r.seq AND f.seq > r.earlier
             WHERE f.fact = 'clock.stopped'),
 stops AS (SELECT * FROM stopped WHERE reopened_at IS NULL),
-ended AS (SELECT case_id, seq, result, {_ending()} AS ending FROM stops WHERE clock = 'total'),
+ended AS (SELECT case_id, seq, result, {ENDING} AS ending FROM stops WHERE clock = 'total'),
 counted(measure, case_id, seq) AS (
     SELECT 'overdue', case_id, seq FROM overdue
     UNION ALL SELECT 'overdue_exempted', case_id, seq FROM overdue

@@ -418,8 +418,9 @@ def remaining_of(clock: Clock, names: Names, now: int) -> Remaining | None:
 def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
-    if definition is None:  # what begins a case of any kind
-        triggers = sorted({birth for each in DEFINITIONS.values() for birth in each.births.keys() - each.sends})
+    if definition is None:  # what begins a case of a problem, of whatever kind
+        kinds = [each for each in DEFINITIONS.values() if not each.of_actions]
+        triggers = sorted({birth for each in kinds for birth in each.births.keys() - each.sends})
     else:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
     roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}

@@ -196,8 +196,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"{step.say('上报上级', 'escalated')} {levels}: {why}"
         case facts.GivenAgainstTable():
             other, usual = names.department(fact.department).name, names.department(fact.named).name
-            where = step.say(f"应为{usual}", f"where {usual} is named")
-            return f"{step.say('不按责任部门', 'against the table')} {other}, {where}: {step.word(WORDS, fact.reason)}"
+            given = f"{step.say('不按责任部门', 'against the table')} {other}"
+            return f"{given}, {step.say('应为', 'instead of')} {usual}: {step.word(WORDS, fact.reason)}"
         case facts.Returned():
             return f"{step.both('退回 returned')}: {step.word(WORDS, fact.reason)}"
         case facts.HoldPlaced():
@@ -257,7 +257,7 @@ def exemption_decided(fact: facts.ExemptionDecided, step: StepText) -> str:
     shown = [
         (step.say("主动发现", "found itself"), fact.found),
         (step.say("及时处置", "prompt"), fact.prompt),
-        (step.say("整改上报", "reported"), fact.reported),
+        (step.both("整改上报 reported"), fact.reported),
     ]
     said = [*shown, (step.say("无不良后果", "no harm"), fact.harmless)] if fact.granted else shown
     checks = ", ".join(f"{words} {'✓' if holds else '✗'}" for words, holds in said)

@@ -549,7 +549,7 @@ def test_one_post_cannot_act_for_another(door: Served) -> None:
 def test_the_stream_says_that_something_moved_and_nothing_of_it(local: Served) -> None:
     client = as_post(local, "WY-CHIEF")
     fields = get(client, f"/cases/{THEIRS}").form(f"/cases/{THEIRS}/acts", trigger=URGED)
-    (link,) = [each for each in get(client, "/desk").links if each.startswith("/desk/changes")]
+    (link,) = [each for each in get(client, "/desk").links if each.startswith("/desk/stream")]
     assert send(client, f"/cases/{THEIRS}/acts", fields).status_code == 303  # between the page and its stream
     with client.stream("GET", link) as answer:
         text, lines = "", answer.iter_lines()

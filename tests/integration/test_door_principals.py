@@ -94,7 +94,7 @@ ASKING = [
     ("POST", "/v1/operator/people/x/tokens", "operator"),
     ("POST", "/v1/operator/people/x/withdrawals", "operator"),
     ("GET", "/desk", "reads"),
-    ("GET", "/desk/changes", "reads"),
+    ("GET", "/desk/stream", "reads"),
     ("POST", "/desk/x/acts", "actors"),
     ("GET", "/cases", "reads"),
     ("GET", "/cases/x", "reads"),

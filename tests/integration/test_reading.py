@@ -265,7 +265,7 @@ SPEAKS = {
     "/v1/files/{sha256:str}",
     "/v1/alerts/seen",
     "/alerts/seen",
-    "/desk/changes",
+    "/desk/stream",
     "/me",
     "/me/post",
     "/sign-out",

@@ -58,7 +58,10 @@ def parameters(door: Served) -> Iterator[tuple[str, str, str, bool]]:
     for route in app.routes:
         for handler in getattr(route, "route_handlers", ()):
             for method in sorted(handler.http_methods - {"OPTIONS"}):
-                for name in sorted(set(handler.parsed_fn_signature.parameters) - INJECTED):
+                asked = set(handler.parsed_fn_signature.parameters)
+                for provider in handler.resolve_dependencies().values():  # what several routes ask for alike
+                    asked |= set(provider.parsed_fn_signature.parameters)
+                for name in sorted(asked - INJECTED - handler.resolve_dependencies().keys()):
                     yield method, route.path, name.rstrip("_"), f"{{{name}:" in route.path
 
 

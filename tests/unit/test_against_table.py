@@ -66,7 +66,7 @@ def test_its_story_names_both_departments_and_the_reason() -> None:
     assert teller.say("report.submitted", HOTLINE, category=BARE, source="hotline", grid=LEAF)
     assert teller.say("incident.dispatched", CENTRE, lead=OTHER, reason="nearer")
     line = list(story([step_row(step) for step in teller.steps], Names(teller.rules)))[-1]
-    assert "不按责任部门 区城管执法局, where 区市容园林局 is named: 就近处置 nearer by" in line
+    assert "不按责任部门 against the table 区城管执法局, 应为 instead of 区市容园林局: 就近处置 nearer by" in line
 
 
 def test_a_role_that_the_pack_does_not_name_gives_it_as_the_table_says() -> None:

@@ -386,8 +386,7 @@ def test_what_comes_early_for_a_duty_waits_for_time_and_not_for_a_report(kind):
     begins = shipped().clock_of_days.day_start(20260303)
     duty = Case(id=derived_subject("WY01", "duty", "PATROL", MEMBER, 20260303, begins))
     assert waits_for(duty, f"gridpatrol.{kind}.v1", shipped()) == ()
-    others = ("gridpatrol.report.submitted.v1", "gridpatrol.supervision.proposed.v1")
-    assert waits_for(duty, "gridpatrol.case.urged.v1", weiyang()) == others  # owes nothing
+    assert waits_for(duty, "gridpatrol.case.urged.v1", weiyang()) == ("gridpatrol.report.submitted.v1",)  # owes nothing
 
 
 def test_what_a_duty_never_takes_does_not_wait_for_it():

@@ -127,8 +127,11 @@ def born_by(data: EventData) -> tuple[Definition, str] | None:
 
 
 def births_before(trigger: str) -> set[str]:
-    """What begins the cases that take a trigger: an event that comes before its case waits for one of these."""
-    return {birth for definition in DEFINITIONS.values() if trigger in definition.heard for birth in definition.births}
+    """What begins the cases that take a trigger: an event that comes before its case waits for one of these. Kinds of
+    actions are named to what is said of them alone: whoever is in the field need not hear of them."""
+    bearing = [definition for definition in DEFINITIONS.values() if trigger in definition.heard]
+    named = [definition for definition in bearing if not definition.of_actions] or bearing
+    return {birth for definition in named for birth in definition.births}
 
 
 def agree(definitions: Iterable[Definition]) -> None:

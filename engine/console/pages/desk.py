@@ -151,7 +151,7 @@ async def act_in_row(
     return await desk_page(request, context, question, outcome, id)
 
 
-@get("/desk/changes", include_in_schema=False)
+@get("/desk/stream", include_in_schema=False)
 async def stream_changes(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], after: Shown = None
 ) -> Stream:
