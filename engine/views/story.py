@@ -59,7 +59,8 @@ class StepText:
             elif isinstance(fact, facts.Assigned):
                 self.named.add(fact.grid)
             sentence = self.of_kind(fact, definition.sentences.get(type(fact), "") if definition else "")
-            sentence = sentence or _of_way(fact, self) or _of_work(fact, self) or _of_clock(fact, self)
+            for told in (_of_way, of_requests, of_other_cases, _of_work, _of_clock):
+                sentence = sentence or told(fact, self)
             evidence = self.say(*EVIDENCE)
             if isinstance(fact, facts.Evidenced) and self.sentences and self.sentences[-1].startswith(evidence):
                 self.sentences[-1] += f", {self.evidence(fact.kind)}"
@@ -200,39 +201,10 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return f"{given}, {step.say('应为', 'instead of')} {usual}: {step.word(WORDS, fact.reason)}"
         case facts.Returned():
             return f"{step.both('退回 returned')}: {step.word(WORDS, fact.reason)}"
-        case facts.HoldPlaced():
-            return step.say(f"挂牌，{fact.by} 销号前不得办结", f"listed, does not end before {fact.by} is cleared")
-        case facts.HoldLifted():
-            return step.say(f"解除挂牌 {fact.by}", f"barred no more by {fact.by}")
         case facts.Suspended():
             return f"{step.both('挂账 suspended')}: {step.word(WORDS, fact.reason)}{step.until(fact.until)}"
         case facts.Resumed():
             return step.say("恢复", "resumed")
-        case facts.Proposed(what=what):
-            clock = f" {step.word(CLOCKS, fact.clock)}" if fact.clock else ""
-            wanted = f" {fact.limit}" if fact.limit else step.until(fact.due or fact.until)
-            asked = f"{step.say('申请', 'asked for')}: {step.word(WORDS, what)}"
-            return f"{asked}{clock}{wanted}: {step.word(WORDS, fact.reason)}"
-        case facts.ProposalDecided(what=what):
-            verdict = step.say("批准", "granted") if fact.granted else step.say("不予批准", "refused")
-            return f"{verdict}: {step.word(WORDS, what)}"
-        case facts.ExemptionRequested():
-            clock, ground = step.word(CLOCKS, fact.clock), step.word(WORDS, fact.ground)
-            return f"{step.say('申请免责', 'asks for exemption')}: {clock}: {ground}"
-        case facts.ExemptionDecided():
-            return exemption_decided(fact, step)
-        case facts.ExemptionAppealed():
-            return f"{step.say('申诉', 'appeals')}: {step.word(CLOCKS, fact.clock)}"
-        case facts.Linked():
-            return f"{step.say('并入', 'merged into')} {fact.into}"
-        case facts.Absorbed():
-            return f"{step.say('并案', 'goes on for')} {', '.join(fact.cases)}"
-        case facts.SurvivorEnded():
-            return step.survivor_ended(fact)
-        case facts.Unserved():
-            return f"{step.say('未能照办', 'could not do what another case asked for')}: {fact.trigger}, {fact.why}"
-        case facts.Similar():
-            return f"{step.say('疑似重复', 'perhaps the same as')} {', '.join(fact.cases)}"
         case facts.Noted():
             return f"{fact.what} {fact.reason}".rstrip()
         case facts.Acknowledged():
@@ -248,6 +220,47 @@ def _of_way(fact: Fact, step: StepText) -> str:
             return (
                 step.say("隔离", "its clocks stand still") if fact.on else step.say("解除隔离", "its clocks run again")
             )
+    return ""
+
+
+def of_requests(fact: Fact, step: StepText) -> str:
+    """What is said of what was asked for, and of what was decided about it."""
+    match fact:
+        case facts.Proposed(what=what):
+            clock = f" {step.word(CLOCKS, fact.clock)}" if fact.clock else ""
+            wanted = f" {fact.limit}" if fact.limit else step.until(fact.due or fact.until)
+            asked = f"{step.say('申请', 'asked for')}: {step.word(WORDS, what)}"
+            return f"{asked}{clock}{wanted}: {step.word(WORDS, fact.reason)}"
+        case facts.ProposalDecided(what=what):
+            verdict = step.say("批准", "granted") if fact.granted else step.say("不予批准", "refused")
+            return f"{verdict}: {step.word(WORDS, what)}"
+        case facts.ExemptionRequested():
+            clock, ground = step.word(CLOCKS, fact.clock), step.word(WORDS, fact.ground)
+            return f"{step.say('申请免责', 'asks for exemption')}: {clock}: {ground}"
+        case facts.ExemptionDecided():
+            return exemption_decided(fact, step)
+        case facts.ExemptionAppealed():
+            return f"{step.say('申诉', 'appeals')}: {step.word(CLOCKS, fact.clock)}"
+    return ""
+
+
+def of_other_cases(fact: Fact, step: StepText) -> str:
+    """What is said of what a case has to do with others."""
+    match fact:
+        case facts.Linked():
+            return f"{step.say('并入', 'merged into')} {fact.into}"
+        case facts.Absorbed():
+            return f"{step.say('并案', 'goes on for')} {', '.join(fact.cases)}"
+        case facts.SurvivorEnded():
+            return step.survivor_ended(fact)
+        case facts.Unserved():
+            return f"{step.say('未能照办', 'could not do what another case asked for')}: {fact.trigger}, {fact.why}"
+        case facts.Similar():
+            return f"{step.say('疑似重复', 'perhaps the same as')} {', '.join(fact.cases)}"
+        case facts.HoldPlaced():
+            return step.say(f"挂牌，{fact.by} 销号前不得办结", f"listed, does not end before {fact.by} is cleared")
+        case facts.HoldLifted():
+            return step.say(f"解除挂牌 {fact.by}", f"barred no more by {fact.by}")
     return ""
 
 
