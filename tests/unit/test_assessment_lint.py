@@ -54,6 +54,15 @@ def compiled() -> Pack:
     return pack
 
 
+def test_a_consequence_is_an_action_of_the_pack_where_that_has_some():
+    texts = TEXTS | CARD | {"actions.csv": "action,title_zh,title_en,basis\ninterview,约谈,Interview,test\n"}
+    pack, problems = compile_pack(texts)
+    assert pack is not None, problems
+    [wrong] = [each for each in lint(pack) if each.file == "consequences.csv"]
+    assert wrong.column == "action" and "'circular' is no action of actions.csv" in wrong.text
+    assert "interview" in wrong.remedy
+
+
 def test_a_card_that_is_whole_has_nothing_to_find():
     assert told(found()) == []
 

@@ -54,6 +54,10 @@ def lint_assessment(context: LintContext) -> None:
         elif when.level and when.level not in context.levels:
             text = f"{when.level} is no level of pack.toml"
             context.error(CONSEQUENCES, index, "when", text, one_of([str(n) for n in sorted(context.levels)]))
+        actions = {action.action for action in context.pack.actions}
+        if actions and consequence.action not in actions:
+            text = f"{consequence.action!r} is no action of actions.csv"
+            context.error(CONSEQUENCES, index, "action", text, one_of(actions))
         if not consequence.basis:
             context.warning(CONSEQUENCES, index, "basis", "does not say where it comes from", "say so, or write: ours")
 
