@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from msgspec import structs
 
 from engine.console.sessions import COOKIE, Keys, Session, begun
-from engine.http.auth import LACKS, Guard, known, token_of
+from engine.http.auth import Guard, check_right, known, token_of
 from engine.http.context import DoorContext
 from engine.http.problems import Problem
 from engine.people import BY_ROLE
@@ -74,15 +74,7 @@ def signed_in_with(right: Right) -> Guard:
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         await signed_in(connection, handler)
-        principal: Principal = connection.user
-        if not principal.has(right):
-            raise Problem(
-                403,
-                "no_right",
-                f"principal {principal.name} may not {LACKS[right]}",
-                remedy=f"ask whoever operates this server for the right `{right}`",
-                right=right,
-            )
+        check_right(connection, right)
 
     return guard
 

@@ -118,19 +118,24 @@ def needs(right: Right) -> Guard:
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
         await known(connection, handler)
-        principal: Principal = connection.user
-        if not principal.has(right):
-            raise Problem(
-                403,
-                "no_right",
-                f"principal {principal.name} may not {LACKS[right]}",
-                remedy=f"ask whoever operates this server for the right `{right}`",
-                right=right,
-            )
-        if right == "operator" and principal is not LOCAL:
-            log.info("operator.asked", extra={"principal": principal.name, "path": connection.scope["path"]})
+        check_right(connection, right)
 
     return guard
+
+
+def check_right(connection: ASGIConnection[Any, Any, Any, Any], right: Right) -> None:
+    """Refuse the principal of a request if it lacks a right. What operators ask for is logged."""
+    principal: Principal = connection.user
+    if not principal.has(right):
+        raise Problem(
+            403,
+            "no_right",
+            f"principal {principal.name} may not {LACKS[right]}",
+            remedy=f"ask whoever operates this server for the right `{right}`",
+            right=right,
+        )
+    if right == "operator" and principal is not LOCAL:
+        log.info("operator.asked", extra={"principal": principal.name, "path": connection.scope["path"]})
 
 
 def check_speaks_or_reads(principal: Principal, post: str) -> None:

@@ -14,8 +14,8 @@ import pytest
 from consumers.performance import consume
 from engine.clock import now_ms
 from schemas.events import OF_ANY_CASE
-from tests.integration.test_console import OURS, THEIRS, long_overdue
 from tests.integration.test_door import report
+from tests.integration.test_reading import OURS, THEIRS, long_overdue
 from tests.support.browser import PICTURES, axe, browsing
 from tests.support.builders import event, subject
 from tests.support.serving import Served, prepared, served

@@ -18,22 +18,19 @@ from engine.console import sessions
 from engine.console.pages import mount
 from engine.console.sessions import COOKIE, KEY_DAYS, LASTS_MS
 from engine.console.static_files import address_of, static_files
-from engine.inbox import Submission
 from engine.operations import tokens
 from engine.operations.tokens import PersonWanted
 from engine.principals import digest_of, new_token
-from engine.runtime import Engine
 from engine.store.audit import Act
 from engine.store.recording import Recorder
 from lab.parts.postgres import fresh_database
 from schemas.events import OF_ANY_CASE
-from tests.integration.test_door import report
-from tests.support.builders import HOUR, OPERATOR, event, subject
-from tests.support.serving import Served, prepared, served, tell, wait_until
+from tests.integration.test_reading import OURS, THEIRS, long_overdue
+from tests.support.builders import OPERATOR, event, subject
+from tests.support.serving import Served, prepared, served, wait_until
 from tests.support.settings_files import put_file, read_at_once
 from workflows.clocks.limits import DAY_MS
 
-OURS, THEIRS = subject("WY01", 1), subject("WY02", 2)
 NAMES = ("all", "street", "chief", "nothing", "ops")
 TOKENS = {name: new_token() for name in NAMES}
 FILE = f"""
@@ -98,14 +95,6 @@ def get(client: httpx.Client, path: str) -> Page:
 def send(client: httpx.Client, path: str, fields: dict[str, str], **headers: str) -> httpx.Response:
     """Post a form."""
     return client.post(path, data=fields, headers=HTML | headers)
-
-
-def long_overdue(engine: Engine) -> None:
-    """A case of each of two streets, overdue for days."""
-    then = now_ms() - 480 * HOUR
-    assert tell(engine, report(OURS, then, description="dust"), then) == "done"
-    assert tell(engine, report(THEIRS, then, "WY02-01"), then) == "done"
-    engine.append([Submission(p, "tick", "owner", "") for p in range(engine.count)], then + 240 * HOUR)
 
 
 @pytest.fixture(scope="module")
@@ -442,13 +431,16 @@ def test_ranks_have_both_sides_of_a_rate_and_open_their_cases(door: Served) -> N
         assert OURS in get(client, link).text or THEIRS in get(client, link).text
 
 
-def test_health_says_what_is_well_and_replays_a_letter(door: Served) -> None:
+def test_health_says_what_is_well_and_replays_a_letter(door: Served, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     bad = event("case.urged", "WY-CHIEF", now_ms(), case=OURS, id=f"bad-{uuid4()}") | {"data": {"note": 7}}
     head = {"Authorization": f"Bearer {TOKENS['chief']}"}
     assert door.post(bad, **head).status_code == 400
     with browser(door, "ops") as client:
         page = get(client, "/health")
         assert "封死信未处理" in page.text and "invalid" in page.text
+        [asked] = [line for line in caplog.records if line.message == "operator.asked"]
+        assert (asked.__dict__["principal"], asked.__dict__["path"]) == ("ops", "/health")
         (form,) = [each for each in page.forms if each[""].endswith("/replays")][:1]
         answer = send(client, form[""], {"mark": form["mark"]})
         assert answer.status_code == 303 and "how=" in answer.headers["location"]
