@@ -31,6 +31,7 @@ COMMANDS = {
     "channel": "channel",
     "performance": "performance",
     "assess": "assess",
+    "whatif": "whatif",
     "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",

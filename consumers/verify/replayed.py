@@ -166,7 +166,7 @@ def differences(
 ) -> Iterator[Mismatch]:
     """What differs in one table, or stands on one side only."""
     columns = compare.columns_of(table.table, table.but, table.key)
-    for key, stored, again in paired(
+    for key, stored, again in compare.paired(
         compare.rows(connection, table.table, columns), compare.rows(other, table.table, columns), columns.keys
     ):
         where = " ".join(str(part) for part in key)
@@ -190,20 +190,6 @@ def differences(
         for name, right, wrong in zip(columns.names, again, stored, strict=True):
             if right != wrong:
                 yield Mismatch(table.what, f"{where} {name}", *around(right, wrong))
-
-
-def paired(
-    left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]], keys: int
-) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...] | None, tuple[Any, ...] | None]]:
-    """(key, row of the left, row of the right) of two sides in the order of their keys; None: there is no such row."""
-    one, two = next(left, None), next(right, None)
-    while one is not None or two is not None:
-        key = min(row[:keys] for row in (one, two) if row is not None)
-        here = one if one is not None and one[:keys] == key else None
-        there = two if two is not None and two[:keys] == key else None
-        yield key, here, there
-        one = next(left, None) if here is not None else one
-        two = next(right, None) if there is not None else two
 
 
 def is_later(table: str, row: Mapping[str, Any], decided: Decided) -> bool:

@@ -35,3 +35,17 @@ def rows(connection: Connection, table: str, columns: Columns) -> Iterator[tuple
     with connection.execute(query, execution_options={"yield_per": PAGE}) as result:
         for row in result:
             yield tuple(row)
+
+
+def paired(
+    left: Iterator[tuple[Any, ...]], right: Iterator[tuple[Any, ...]], keys: int
+) -> Iterator[tuple[tuple[Any, ...], tuple[Any, ...] | None, tuple[Any, ...] | None]]:
+    """(key, row of the left, row of the right) of two sides in the order of their keys; None: there is no such row."""
+    one, two = next(left, None), next(right, None)
+    while one is not None or two is not None:
+        key = min(row[:keys] for row in (one, two) if row is not None)
+        here = one if one is not None and one[:keys] == key else None
+        there = two if two is not None and two[:keys] == key else None
+        yield key, here, there
+        one = next(left, None) if here is not None else one
+        two = next(right, None) if there is not None else two

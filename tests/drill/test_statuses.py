@@ -157,6 +157,9 @@ ROWS = (
     ("topic create", WRONG, WRONG),  # no broker is named
     ("verify", DONE, DONE),
     ("verify --expect 00", USAGE, USAGE),
+    ("whatif --pack nothing --from 2026-01-01T00:00+08:00", WRONG, WRONG),
+    ("whatif --pack weiyang --from 2026-01-01T00:00+08:00", DONE, DONE),
+    ("whatif --pack weiyang --from 2026-02-01T00:00+08:00 --to 2026-01-01T00:00+08:00", USAGE, USAGE),
 )
 
 
