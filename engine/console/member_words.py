@@ -12,6 +12,7 @@ from msgspec.structs import fields
 from engine.console.formatting import Language, Words
 from engine.console.forms import act_words, form_for
 from schemas.events import EVENTS, OLDER_NAMES
+from workflows.definitions import DEFINITIONS
 
 MEMBER_WORDS: dict[str, tuple[str, str]] = {
     # around the pages
@@ -22,7 +23,7 @@ MEMBER_WORDS: dict[str, tuple[str, str]] = {
     "sign_out": ("退出", "Sign out"),
     "sign_in": ("登录", "Sign in"),
     "today": ("任务", "Tasks"),
-    "report": ("上报", "Report"),
+    "problem": ("上报", "Report"),
     "outbox": ("发件箱", "Outbox"),
     "cases": ("案件", "Cases"),
     "checks": ("核查", "Checks"),
@@ -217,11 +218,9 @@ MEMBER_WORDS: dict[str, tuple[str, str]] = {
 }
 EVIDENCE = "evidence"
 """The member of an event that has its photos."""
-REPORT = "report.submitted"
+BIRTHS = {birth for kind in DEFINITIONS.values() for birth in kind.births}
 OF_A_REPORT = ("category", "grid", "description")
 """What of a report is mended in a form; all else goes along as it was."""
-SHOWS_WHAT_WAS_DONE = ("handling.completed", "verification.recorded")
-"""Triggers whose photos show how it is afterwards."""
 
 
 def words_in(language: Language) -> dict[str, str]:
@@ -239,14 +238,13 @@ def phone_forms() -> dict[str, Any]:
             continue
         form, taken = form_for(trigger), [each for each in fields(event.data) if each.encode_name == EVIDENCE]
         photos = "" if not taken else "needed" if taken[0].required else "offered"
-        asked = [each for each in form.fields if trigger != REPORT or each.name in OF_A_REPORT]
+        asked = [each for each in form.fields if trigger not in BIRTHS or each.name in OF_A_REPORT]
         zh, en = act_words(trigger)
         found[trigger] = {
             "zh": zh,
             "en": en,
             "whole": form.whole or photos == "needed",
             "photos": photos,
-            "kind": "after" if trigger in SHOWS_WHAT_WAS_DONE else "near",
             "fields": [
                 {
                     "name": each.name,

@@ -42,7 +42,7 @@ tokens = ["{digest_of(TOKENS["other"])}"]
 """
 PHONE = {"width": 360, "height": 740}
 HERE = {"longitude": 108.8450, "latitude": 34.3850, "accuracy": 9}
-PAGES = ("today", "report", "outbox", "cases", "checks", "patrol")
+PAGES = ("today", "problem", "outbox", "cases", "checks", "patrol")
 CHECKED, FRESH = subject("WY01", 1), subject("WY01", 2)
 WAIT_MS = 30_000
 SAY = (
@@ -204,7 +204,7 @@ def is_settled(rows: list[dict[str, Any]]) -> bool:
 
 def file_report(page: Any, photo: bytes | None, dissuasion: str, words: str) -> None:
     """Report a problem as a member does."""
-    show(page, "report")
+    show(page, "problem")
     if photo is not None:
         page.locator(".photo-field input[type=file]").set_input_files(file_of(photo))
         page.locator(".photos img").first.wait_for(timeout=WAIT_MS)
@@ -213,6 +213,12 @@ def file_report(page: Any, photo: bytes | None, dissuasion: str, words: str) -> 
     page.locator("#locate").click()
     page.locator(".place-map .spot").wait_for(timeout=WAIT_MS)
     page.locator("#description").fill(words)
+
+
+def keep_picture(page: Any, name: str) -> None:
+    """Keep a picture of a page as it is now, where pictures are asked for."""
+    if folder := os.environ.get(PICTURES):
+        page.screenshot(path=str(Path(folder) / f"member-{name}-zh-360-light.png"), full_page=True)
 
 
 def steps_of(door: Served, case: str) -> list[dict[str, Any]]:
@@ -231,7 +237,7 @@ def test_every_page_answers_its_question_fits_a_phone_and_offends_no_judge(
     judge, folder = axe(), os.environ.get(PICTURES)
     answers = {
         "today": ("还有", "left"),
-        "report": ("上报问题", "Report a problem"),
+        "problem": ("上报问题", "Report a problem"),
         "outbox": ("都办完了", "All is settled"),
         "cases": ("我报的在办", "of mine are open"),
         "checks": ("待核查 1 处", "1 to check"),
@@ -351,18 +357,24 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
         at(page, 10)
         show(page, "outbox")
         assert "6 件待发" in page.locator(".answer").inner_text()
+        keep_picture(page, "outbox-offline")
         remember(page, 6)
-        show(page, "report")
+        show(page, "problem")
         assert page.locator("#description").input_value() == "还没写完"
         assert page.locator(".photos img").count() == 1 and page.locator("#category").input_value() == DUST
+        keep_picture(page, "problem-draft")
         at(page, 11)
         page.locator("input[name=dissuasion][value=ineffective]").check()
         page.locator("#report-form button.main").click()
         page.locator("#kept").wait_for(timeout=WAIT_MS)
+        keep_picture(page, "problem-kept-offline")
         remember(page, 9)
+        show(page, "today")
+        keep_picture(page, "today-offline")
         at(page, 22.9)
         show(page, "patrol")
         page.locator("button.main", has_text="开始巡查").click()
+        keep_picture(page, "patrol-running")
         at(page, 23)
         page.locator("button.main", has_text="结束巡查").click()
         remember(page, 10)
@@ -390,7 +402,7 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
 
 def test_what_is_refused_says_why_and_is_mended_and_sent_anew(door: Served, chrome: Any) -> None:
     with phone(door, chrome, service_workers="block") as page:
-        show(page, "report")
+        show(page, "problem")
         page.evaluate(
             "member.say([{ id: member.newId(), type: 'gridpatrol.report.submitted.v1', about: '裸土',"
             " subject: member.newSubject('WY01'), data: { category: 'NO-SUCH', source: 'patrol', grid: 'WY01-01' } }])"
@@ -402,6 +414,7 @@ def test_what_is_refused_says_why_and_is_mended_and_sent_anew(door: Served, chro
         entry = page.locator("li.sent[data-state=refused], li.sent[data-state=rejected]")
         entry.locator("summary", has_text="改").click()
         entry.locator("select[id$=-category]").select_option(DUST)
+        keep_picture(page, "outbox-mending")
         entry.locator("button.main").click()
         rows = settle(page, lambda rows: len(rows) == 2 and is_settled(rows))
         assert [row["state"] for row in rows][1] == "done" and rows[0]["mended"] == rows[1]["id"]
@@ -419,6 +432,7 @@ def test_what_came_early_is_parked_and_says_for_what(door: Served, chrome: Any) 
         settle(page, lambda rows: [row["state"] for row in rows] == ["parked"])
         show(page, "outbox")
         line = page.locator("li.sent[data-state=parked]").inner_text()
+        keep_picture(page, "outbox-parked")
         assert "等前一步" in line and "发现" in line
         rows = kept_acts(page)
         born = event("report.submitted", MEMBER, now_ms(), case=rows[0]["subject"], id="late", grid=LEAF)
@@ -463,7 +477,7 @@ def test_a_full_phone_says_so_and_keeps_what_was_typed(door: Served, chrome: Any
         page.evaluate("void (member.say = async () => { throw new DOMException('', 'QuotaExceededError'); })")
         page.locator("#report-form button.main").click()
         page.locator("#report-form .outcome.bad", has_text="填的都还在").wait_for(timeout=WAIT_MS)
-        show(page, "report")
+        show(page, "problem")
         assert page.locator("#description").input_value() == "写好的话" and not kept_acts(page)
 
 
@@ -493,6 +507,7 @@ def test_another_member_on_the_phone_neither_sees_nor_sends_what_the_first_one_l
     show(page, "today")
     page.locator("#leave").click()
     assert "还有 1 件" in page.locator("#leaving").inner_text()
+    keep_picture(page, "leaving")
     page.locator("#leaving button", has_text="仍要退出").click()
     page.wait_for_url("**/sign-in**")
     page.unroute("**/m/v1/events/batch")
@@ -525,6 +540,7 @@ def test_a_session_that_is_over_asks_to_sign_in_and_loses_nothing(guarded: Serve
     page.evaluate(SAY)
     show(page, "outbox")
     page.locator("#status", has_text="登录已过期").wait_for(timeout=WAIT_MS)
+    keep_picture(page, "signed-out")
     before = kept_acts(page)
     assert before[-1]["state"] == "waiting"
     sign_in(page, "member")

@@ -44,7 +44,7 @@ OPEN = ("/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in")
 OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}")} | {
     ("GET", f"/m{path}") for path in ("", "/{}", "/worker.js", "/manifest.webmanifest")
 }
-"""Where a session begins, the styles and scripts of pages, and the shell of the phone, which holds nothing of anybody."""
+"""Where a session begins, styles and scripts of pages, and the shell of the phone, which holds nothing of anybody."""
 ASKING = [
     ("POST", "/v1/events", "actors"),
     ("POST", "/v1/events/batch", "actors"),

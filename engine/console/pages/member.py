@@ -31,7 +31,7 @@ from engine.http.problems import Problem
 from engine.principals import Principal
 from schemas.instants import written
 
-PAGES = ("today", "report", "outbox", "cases", "checks", "patrol")
+PAGES = ("today", "problem", "outbox", "cases", "checks", "patrol")
 """The pages of the shell, by the last part of their addresses."""
 FOR = "x-gridpatrol-member"
 """Header: for which member a request of the script is."""
@@ -45,7 +45,7 @@ MEMBER_POLICY = f"{POLICY}; worker-src 'self'; manifest-src 'self'".replace("img
 SHELL_HEADERS = HEADERS | {"Content-Security-Policy": MEMBER_POLICY, "Cache-Control": "no-cache"}
 
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
-PageName = Annotated[str, PathParameter(description="today, report, outbox, cases, checks or patrol.")]
+PageName = Annotated[str, PathParameter(description="today, problem, outbox, cases, checks or patrol.")]
 
 
 class MemberSession(Struct, frozen=True, kw_only=True):

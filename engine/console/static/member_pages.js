@@ -76,7 +76,7 @@
         el("li", { class: "task" }, el("h3", {}, task.duty ? task.duty.duty.name : parts.name(task.category), " ", el("code", {}, task.short_number)),
           open.filter((row) => row.subject === task.id).map((row) => el("p", { class: "outcome" }, `${parts.act(row.event.type)}：${stateLine(row)}`)))))) : null,
       lapsed.length ? section(w("today_lapsed"), el("ul", {}, lapsed.map((task) => el("li", { class: "quiet" }, w("lapsed_one", { duty: task.duty.duty.name, day: task.duty.last })))), el("p", { class: "quiet small" }, w("lapsed_note"))) : null,
-      el("p", {}, el("a", { class: "button main", href: "/m/report" }, w("to_report"))));
+      el("p", {}, el("a", { class: "button main", href: "/m/problem" }, w("to_report"))));
   }
   // What was dissuaded in vain goes up: in the same tap where the member has no choice to make.
   async function upAfter(subject, title) {
@@ -88,7 +88,7 @@
   }
 
   // ---- 上报 ----
-  async function report() {
+  async function problem() {
     const pack = await member.kept("pack");
     if (!pack) { fill(place, nothing(w("no_copy"))); return; }
     const post = postOf(pack), grids = member.ownGrids(pack, post), leaves = grids.filter((grid) => grid.border || grids.length === 1);
@@ -177,7 +177,7 @@
         await member.say(acts, "draft:report", keeps);
         if (navigator.storage && navigator.storage.persist) { navigator.storage.persist(); }
         fill(place, el("p", { class: "answer", id: "kept" }, w(navigator.onLine ? "report_kept" : "report_kept_offline", { about })), el("p", {}, el("a", { class: "button", href: "/m/outbox" }, w("outbox"))),
-          el("p", {}, el("a", { class: "button main", href: "/m/report" }, w("report_next"))));
+          el("p", {}, el("a", { class: "button main", href: "/m/problem" }, w("report_next"))));
         member.changed();
         member.sync.soon();
       } catch (error) {
@@ -331,13 +331,13 @@
     fill(place, el("p", { class: "answer" }, w("patrol_runs", { span: parts.span(Date.now() - running.started) })),
       el("p", { class: "quiet" }, w("patrol_since", { at: parts.clock(running.started) })),
       section(w("patrol_found", { n: running.problems.length }), found.length ? el("ul", {}, found.map((row) => el("li", {}, row.about, " ", el("span", { class: "quiet" }, stateLine(row))))) : nothing(w("patrol_nothing"))),
-      el("p", {}, el("a", { class: "button works", href: "/m/report" }, w("to_report"))),
+      el("p", {}, el("a", { class: "button works", href: "/m/problem" }, w("to_report"))),
       parts.photos(running, "near", w(needs.includes("photo") ? "photo_needed" : "photo_add"), keep),
       needs.includes("form") ? notice(w("patrol_form"), true) : null, told, stop,
       current ? null : el("p", {}, el("button", { type: "button", class: "plain", onclick: async () => { await member.keep("patrol", null); patrol(); } }, w("patrol_drop"))));
   }
 
-  const PAGES = { today, report, outbox, cases, checks, patrol };
+  const PAGES = { today, problem, outbox, cases, checks, patrol };
 
   // ---- around them ----
   async function showStatus() {
@@ -363,7 +363,7 @@
   member.changed = () => {
     again = again.then(async () => {
       await showStatus();
-      if (member.isOpen() && (shown !== member.key() || (name !== "report" && !(name === "patrol" && busy()) && !busy()))) {
+      if (member.isOpen() && (shown !== member.key() || (name !== "problem" && !(name === "patrol" && busy()) && !busy()))) {
         shown = member.key();
         parts.useZone(((await member.kept("pack")) || {}).zone);
         await PAGES[name]();

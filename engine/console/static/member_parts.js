@@ -5,6 +5,7 @@
   const WORDS = JSON.parse(root.dataset.words), FORMS = JSON.parse(root.dataset.forms);
   const ZH = root.dataset.language === "zh";
   const MINUTE = 60000;
+  const AFTER = ["gridpatrol.handling.completed.v1", "gridpatrol.verification.recorded.v1"]; // their photos show how it is then
   const parts = member.parts = { ZH, FORMS };
 
   // ---- words ----
@@ -155,7 +156,7 @@
     const told = el("div", { "aria-live": "polite" }), button = el("button", { class: "main" }, mends ? w("resend") : parts.pick(form));
     const needsPhoto = form.photos === "needed";
     const body = el("form", { class: "stack act", onsubmit: send },
-      form.photos ? parts.photos(draft, form.kind, w(needsPhoto ? "photo_needed" : "photo_add"), keep) : null,
+      form.photos ? parts.photos(draft, AFTER.includes(type) ? "after" : "near", w(needsPhoto ? "photo_needed" : "photo_add"), keep) : null,
       shown.map((each) => field(each, draft, keep, pack)), told, button);
     async function send(event_) {
       event_.preventDefault();
