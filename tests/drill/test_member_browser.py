@@ -52,17 +52,25 @@ SAY = (
 """A report, as a page keeps it."""
 
 
-def picture(colour: tuple[int, int, int], wide: int = 1800, high: int = 1200) -> bytes:
-    """A PNG: a field of one colour under a sky."""
-    sky = b"\x00" + bytes((196, 214, 230)) * wide
-    ground = b"\x00" + bytes(colour) * wide
-    rows = sky * (high // 3) + ground * (high - high // 3)
+def png(wide: int, high: int, rows: bytes) -> bytes:
+    """A PNG of rows that begin with their filter."""
 
     def chunk(name: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     head = struct.pack(">IIBBBBB", wide, high, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows, 1)) + chunk(b"IEND", b"")
+
+
+def picture(colour: tuple[int, int, int], wide: int = 1800, high: int = 1200) -> bytes:
+    """A field of one colour under a sky."""
+    sky, ground = b"\x00" + bytes((196, 214, 230)) * wide, b"\x00" + bytes(colour) * wide
+    return png(wide, high, sky * (high // 3) + ground * (high - high // 3))
+
+
+def leaves(wide: int = 1200, high: int = 900) -> bytes:
+    """A picture that does not compress: more than one piece when it is sent."""
+    return png(wide, high, b"".join(b"\x00" + os.urandom(3 * wide) for _ in range(high)))
 
 
 def file_of(data: bytes) -> dict[str, Any]:
@@ -371,13 +379,21 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
         remember(page, 9)
         show(page, "today")
         keep_picture(page, "today-offline")
+        at(page, 12)
+        show(page, "cases")
+        line = page.locator("li.task", has_text="待发").first
+        line.locator("details.more > summary").click()
+        line.locator("summary", has_text="备注").click()
+        line.locator("textarea").fill("下午再看")
+        line.locator("form.act button.main").click()
+        remember(page, 10)
         at(page, 22.9)
         show(page, "patrol")
         page.locator("button.main", has_text="开始巡查").click()
         keep_picture(page, "patrol-running")
         at(page, 23)
         page.locator("button.main", has_text="结束巡查").click()
-        remember(page, 10)
+        remember(page, 11)
         context.set_offline(False)
         choose(page, MEMBER)  # a browser that is killed may forget its session, and asks for it anew
         rows = settle(page, is_settled)
@@ -392,7 +408,7 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
         for step in found["history"]:
             if step["cause"]["id"] in told:
                 happened.append((step["cause"]["id"], step["cause"]["occurred_at"]))
-    assert len(happened) == len(told) == 10  # each of them once
+    assert len(happened) == len(told) == 11  # each of them once
     for id_, occurred in happened:
         assert datetime.fromisoformat(occurred) == datetime.fromisoformat(told[id_].replace("Z", "+00:00"))
 
@@ -440,6 +456,56 @@ def test_what_came_early_is_parked_and_says_for_what(door: Served, chrome: Any) 
         assert door.post(born, Prefer="wait=20").json()["outcome"] == "done"
         page.evaluate("member.sync.soon()")
         settle(page, lambda rows: [row["state"] for row in rows] == ["done"])
+
+
+def test_a_cut_photo_goes_on_where_it_was_and_an_answer_that_was_lost_doubles_nothing(
+    door: Served, chrome: Any
+) -> None:
+    with phone(door, chrome, service_workers="block") as page:
+        ranges, batches = list[str](), list[int]()
+
+        def cut(route: Any) -> None:
+            if route.request.method == "PUT":
+                ranges.append(route.request.headers["content-range"])
+                if len(ranges) == 2:
+                    route.abort()
+                    return
+            route.continue_()
+
+        def lose(route: Any) -> None:
+            answer = route.fetch()
+            batches.append(answer.status)
+            if len(batches) == 1:
+                route.abort()
+            else:
+                route.fulfill(response=answer)
+
+        file_report(page, leaves(), "effective", "")
+        page.route("**/m/v1/files/*", cut)
+        page.route("**/m/v1/events/batch", lose)
+        page.locator("#report-form button.main").click()
+        page.locator("#kept").wait_for(timeout=WAIT_MS)
+        rows = settle(page, is_settled)
+        settle(page, lambda _: page.evaluate("member.waitingPhotos().then(all => !all.length)"))
+        assert [row["state"] for row in rows] == ["done", "done"]
+        first = [each.partition("/")[0].removeprefix("bytes ").partition("-")[0] for each in ranges]
+        assert first[:3] == ["0", "262144", "262144"] and len(ranges) > 3, ranges
+        assert batches[0] == 202
+        found = door.get(f"/v1/incidents/{rows[0]['subject']}")
+        assert [file["state"] for file in found["files"]] == ["here"]
+        ids = [step["cause"]["id"] for step in found["history"]]
+        assert all(ids.count(row["id"]) == 1 for row in rows)
+
+
+def test_what_is_known_nearby_is_told_before_a_report_is_sent(door: Served, chrome: Any) -> None:
+    near = {"lon": HERE["longitude"], "lat": HERE["latitude"], "crs": "WGS84"}
+    said = event("report.submitted", MEMBER, now_ms(), case=subject("WY01", 3), id="near")
+    said["data"] |= {"category": DUST, "source": "patrol", "position": near}
+    assert door.post(said, Prefer="wait=20").json()["outcome"] == "done"
+    with phone(door, chrome, service_workers="block") as page:
+        file_report(page, None, "effective", "")
+        page.locator("#report-form .outcome", has_text="附近已有").wait_for(timeout=WAIT_MS)
+        keep_picture(page, "problem-nearby")
 
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_says(door: Served, chrome: Any) -> None:

@@ -37,7 +37,16 @@ FOR = "x-gridpatrol-member"
 """Header: for which member a request of the script is."""
 MARKED = "x-gridpatrol-mark"
 """Header: the mark of the session, as forms have it."""
-SCRIPTS = ("idb.umd.js", "member_store.js", "member_sync.js", "member_place.js", "member_parts.js", "member_pages.js")
+SCRIPTS = (
+    "idb.umd.js",
+    "member_store.js",
+    "member_sync.js",
+    "member_place.js",
+    "member_parts.js",
+    "member_pages.js",
+    "member_field.js",
+    "member_shell.js",
+)
 """Scripts of the shell, in the order in which they build on each other."""
 STYLES = ("console.css", "member.css")
 MEMBER_POLICY = f"{POLICY}; worker-src 'self'; manifest-src 'self'".replace("img-src 'self'", "img-src 'self' blob:")

@@ -7,6 +7,7 @@
   const MINUTE = 60000;
   const AFTER = ["gridpatrol.handling.completed.v1", "gridpatrol.verification.recorded.v1"]; // their photos show how it is then
   const parts = member.parts = { ZH, FORMS };
+  member.pages = {};
 
   // ---- words ----
   const w = parts.w = (key, given = {}) => {
@@ -144,20 +145,20 @@
 
   // The form of one act: what its event asks for, by the contract. `extra` is data that it has anyway; a mended act has
   // the id of the one that it stands for, and that one's time.
-  parts.actForm = async (type, subject, pack, { title, extra = {}, mends = null, fields = null, after = () => {} } = {}) => {
+  parts.actForm = async (type, subject, pack, { title, extra = {}, mends = null, after = () => {} } = {}) => {
     const form = event(type), name = mends ? `draft:mend:${mends.id}` : `draft:${type}:${subject}`;
-    const draft = await parts.draftOf(name, 1);
+    const draft = await parts.draftOf(name, 2);
     if (mends && !draft.begun) {
       Object.assign(draft, { begun: true, fields: { ...mends.fields }, photos: mends.photos });
       await member.keep(name, draft);
     }
     const keep = () => member.keep(name, draft);
-    const shown = (fields || form.fields).filter((each) => !(each.name in extra));
+    const shown = form.fields.filter((each) => !(each.name in extra));
     const told = el("div", { "aria-live": "polite" }), button = el("button", { class: "main" }, mends ? w("resend") : parts.pick(form));
     const needsPhoto = form.photos === "needed";
     const body = el("form", { class: "stack act", onsubmit: send },
       form.photos ? parts.photos(draft, AFTER.includes(type) ? "after" : "near", w(needsPhoto ? "photo_needed" : "photo_add"), keep) : null,
-      shown.map((each) => field(each, draft, keep, pack)), told, button);
+      shown.map((each) => field(each, draft, keep, pack)), type === parts.TYPES.DISSUADE ? el("p", { class: "quiet small" }, w("dissuade_goes_up")) : null, told, button);
     async function send(event_) {
       event_.preventDefault();
       if (needsPhoto && !draft.photos.length) { parts.fill(told, parts.notice(w("photo_missing"), true)); return; }
@@ -170,7 +171,9 @@
       if (draft.photos.length) { data.evidence = draft.photos; }
       const act = { id: draft.ids[0], type, subject, data, about: title || "" };
       try {
-        await member.say([mends ? { ...act, mends: mends.id, time: mends.time } : act], name);
+        const up = type === parts.TYPES.DISSUADE && data.outcome !== "effective" && !mends;
+        const also = up ? [{ ...act, id: draft.ids[1], type: parts.TYPES.UP, data: {} }] : []; // what was in vain goes up with it
+        await member.say([mends ? { ...act, mends: mends.id, time: mends.time } : act, ...also], name);
         await after();
         member.changed();
         member.sync.soon();
@@ -180,5 +183,24 @@
       }
     }
     return body;
+  };
+
+  // ---- what several pages say ----
+  parts.TYPES = {
+    DUTY: "gridpatrol.duty.recorded.v1", REPORT: "gridpatrol.report.submitted.v1", CHECK: "gridpatrol.verification.recorded.v1",
+    DISSUADE: "gridpatrol.dissuasion.recorded.v1", UP: "gridpatrol.incident.reported_up.v1",
+  };
+  parts.postOf = (pack) => pack.posts[0];
+  parts.maySay = (pack, type) => parts.postOf(pack).actions.find((each) => each.type === type);
+  parts.copyLine = (copied) => el("p", { class: "quiet as-of" }, w("copy_of", { at: parts.clock(copied), age: parts.span(Date.now() - copied) }));
+  parts.section = (title, ...children) => el("section", {}, el("h2", {}, title), children);
+  parts.nothing = (text) => el("p", { class: "empty" }, text);
+  parts.stateLine = (row) => {
+    const words = {
+      waiting: w("state_waiting"), sent: w("state_sent"), done: w("state_done"), pending: w("state_pending"), refused: w("state_refused"),
+      rejected: w("state_refused"), conflict: w("state_conflict"),
+      parked: w("state_parked", { what: parts.list((row.waits_for || []).map(parts.act)) || w("state_parked_time"), until: row.until ? parts.clock(Date.parse(row.until)) : "—" }),
+    };
+    return words[row.state];
   };
 })();
