@@ -46,7 +46,7 @@
       const spot = draft.place, query = new URLSearchParams({ position: `${spot.lon.toFixed(7)},${spot.lat.toFixed(7)}`, crs: "WGS84", category: draft.fields.category, post: post.code });
       try {
         const found = await member.ask(`/m/v1/similar?${query}`);
-        fill(near, found.cases.length ? [notice(w("near_first", { n: found.cases.length })), el("ul", {}, found.cases.map((each) =>
+        fill(near, found.cases.length ? [notice(w("near_first", { n: found.cases.length })), el("ul", {}, found.cases.slice(0, 3).map((each) =>
           el("li", {}, w("near_one", { category: parts.name(each.category), m: each.within_m, age: parts.span(each.age_ms), state: parts.ZH ? each.state_zh : each.state.replace(/_/g, " ") })))),
         el("p", { class: "quiet" }, w("near_note"))] : null);
       } catch { fill(near); }
@@ -74,7 +74,12 @@
       el("fieldset", {}, el("legend", {}, w("place")), el("button", { type: "button", id: "locate", onclick: locate }, el("span", { "aria-hidden": "true" }, "◎ "), w("place_here")), where), near,
       el("div", { class: "field" }, el("label", { for: "description" }, w("description"), el("span", { class: "quiet" }, ` ${w("optional")}`)),
         el("textarea", { id: "description", rows: 3, maxlength: 4000, value: draft.fields.description || "", oninput: (event) => { draft.fields.description = event.target.value; keep(); } })),
-      told, button);
+      told, button, el("button", { type: "button", class: "plain", onclick: clear }, w("report_clear")));
+    async function clear() {
+      await member.keep("draft:report", null);
+      for (const { sha256 } of draft.photos) { await member.dropDraftPhoto(sha256); }
+      await problem();
+    }
     async function send(event) {
       event.preventDefault();
       button.disabled = true;

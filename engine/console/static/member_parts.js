@@ -192,7 +192,8 @@
   };
   parts.postOf = (pack) => pack.posts[0];
   parts.maySay = (pack, type) => parts.postOf(pack).actions.find((each) => each.type === type);
-  parts.copyLine = (copied) => el("p", { class: "quiet as-of" }, w("copy_of", { at: parts.clock(copied), age: parts.span(Date.now() - copied) }));
+  parts.copyLine = (copied) => el("p", { class: "quiet as-of" }, 
+    Date.now() - copied < MINUTE ? w("copy_fresh", { at: parts.clock(copied) }) : w("copy_of", { at: parts.clock(copied), age: parts.span(Date.now() - copied) }));
   parts.section = (title, ...children) => el("section", {}, el("h2", {}, title), children);
   parts.nothing = (text) => el("p", { class: "empty" }, text);
   parts.stateLine = (row) => {

@@ -9,7 +9,7 @@
   // ---- around them ----
   async function showStatus() {
     const rows = member.isOpen() ? await member.acts() : [];
-    const waiting = rows.filter(member.isUnsent).length, bad = rows.filter(member.needsMending).length, { state, heard, session, skewMs } = member.sync;
+    const waiting = rows.filter(member.isUnsent).length, open = rows.filter(member.isOpenAct).length, bad = rows.filter(member.needsMending).length, { state, heard, session, skewMs } = member.sync;
     const said = [];
     if (!window.isSecureContext) { said.push(notice(w("insecure"), true)); }
     if (state === "signin") { said.push(notice([w("sign_in_again"), " ", el("a", { href: "/sign-in?out=true&next=/m/today" }, w("sign_in"))], true)); }
@@ -19,7 +19,7 @@
     const last = heard || (member.isOpen() && ((await member.kept("tasks")) || {}).copied) || 0;
     const busy = state === "away" && /^HTTP/.test(member.sync.why);
     const net = state === "signin" || state === "nopost" ? w("not_signed_in") : busy ? w("server_busy") : state === "online" ? w("online") : state === "starting" ? w("starting") : last ? w("offline_since", { at: parts.clock(last) }) : w("offline");
-    said.push(el("p", { class: "net", "data-state": state }, el("span", {}, net), el("a", { href: "/m/outbox" }, bad ? w("bad_count", { n: bad }) : waiting ? w("waiting_count", { n: waiting }) : w("all_sent"))));
+    said.push(el("p", { class: "net", "data-state": state }, el("span", {}, net), el("a", { href: "/m/outbox" }, bad ? w("bad_count", { n: bad }) : waiting ? w("waiting_count", { n: waiting }) : open ? w("open_count", { n: open }) : w("all_sent"))));
     fill(status, said);
     document.getElementById("leave").hidden = !session || !session.asks_token || !member.isOpen();
     const title = member.isOpen() ? (await member.kept("title")) || (await member.kept("post")) || "" : "";
