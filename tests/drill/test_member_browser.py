@@ -356,7 +356,7 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
             remember(page, 6)
             at(page, 9)
             file_report(page, picture((60, 90, 150)), "", "还没写完")
-            page.wait_for_timeout(200)  # what was typed last is on its way to the disk
+            settle(page, lambda _: "还没写完" in page.evaluate("member.kept('draft:report').then(JSON.stringify)"))
             kill(folder)
     except Exception as error:  # the driver misses its browser
         assert "closed" in str(error) or "Target" in str(error), error
@@ -547,6 +547,15 @@ def test_a_full_phone_says_so_and_keeps_what_was_typed(door: Served, chrome: Any
         assert page.locator("#description").input_value() == "写好的话" and not kept_acts(page)
 
 
+def test_an_address_that_is_not_secure_says_so_and_takes_no_photo(door: Served, chrome: Any) -> None:
+    with phone(door, chrome, service_workers="block") as page:
+        page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false });")
+        show(page, "problem")
+        assert "不是 https" in page.locator("#status").inner_text()
+        page.locator(".photo-field input[type=file]").set_input_files(file_of(picture((1, 2, 3))))
+        page.locator(".photo-field .outcome.bad", has_text="不能存照片").wait_for(timeout=WAIT_MS)
+
+
 # ---- who has signed in --------------------------------------------------------------------------------------
 
 
@@ -572,7 +581,7 @@ def test_another_member_on_the_phone_neither_sees_nor_sends_what_the_first_one_l
     mine = kept_acts(page)
     show(page, "today")
     page.locator("#leave").click()
-    assert "还有 1 件" in page.locator("#leaving").inner_text()
+    page.locator("#leaving", has_text="还有 1 件").wait_for(timeout=WAIT_MS)
     keep_picture(page, "leaving")
     page.locator("#leaving button", has_text="仍要退出").click()
     page.wait_for_url("**/sign-in**")
@@ -584,7 +593,7 @@ def test_another_member_on_the_phone_neither_sees_nor_sends_what_the_first_one_l
     assert "另有别人未发的 1 件" in told and "裸土" not in told
     # A page that the first one left open in another tab sends nothing in the session of the second one.
     sign_in(page, "member")
-    page.evaluate("member.sync.quiet()")
+    page.evaluate("void (member.meet = async () => { throw new member.errors.Away('asleep'); })")
     tab = context.new_page()
     sign_in(tab, "other")
     refused = page.evaluate("member.ask('/m/v1/outcomes?source=x').then(() => 'answered', (error) => error.message)")

@@ -20,19 +20,30 @@
     const busy = state === "away" && /^HTTP/.test(member.sync.why);
     const net = state === "signin" || state === "nopost" ? w("not_signed_in") : busy ? w("server_busy") : state === "online" ? w("online") : state === "starting" ? w("starting") : last ? w("offline_since", { at: parts.clock(last) }) : w("offline");
     said.push(el("p", { class: "net", "data-state": state }, el("span", {}, net), el("a", { href: "/m/outbox" }, bad ? w("bad_count", { n: bad }) : waiting ? w("waiting_count", { n: waiting }) : open ? w("open_count", { n: open }) : w("all_sent"))));
-    fill(status, said);
+    const now = el("div", {}, said);
+    if (now.textContent !== status.textContent) { fill(status, now); } // a screen reader says it anew only when it is new
     document.getElementById("leave").hidden = !session || !session.asks_token || !member.isOpen();
     const title = member.isOpen() ? (await member.kept("title")) || (await member.kept("post")) || "" : "";
     who.textContent = title;
   }
   const busy = () => (place.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) || Boolean(place.querySelector("details[open]"));
-  let again = Promise.resolve();
+  let again = Promise.resolve(), looks = "";
+  // What the pages show, and the minute: while it is the same nothing is built anew under a thumb.
+  async function look() {
+    const [tasks, cases, details] = [await member.kept("tasks"), await member.kept("cases"), await member.kept("details")];
+    return JSON.stringify([
+      member.key(), Math.floor(Date.now() / 60000), (await member.acts()).map((row) => [row.id, row.state, row.mended, row.detail]), (await member.waitingPhotos()).length,
+      tasks && tasks.tasks.map((task) => [task.id, task.state, task.due_at]), cases && cases.incidents.map((each) => [each.id, each.state, each.due_at]), details,
+    ]);
+  }
   // Shows what has changed; a form that somebody fills in is left as it is.
   member.changed = () => {
     again = again.then(async () => {
       await showStatus();
       if (member.isOpen() && (shown !== member.key() || (name !== "problem" && !(name === "patrol" && busy()) && !busy()))) {
-        shown = member.key();
+        const next = await look();
+        if (next === looks) { return; }
+        [looks, shown] = [next, member.key()];
         parts.useZone(((await member.kept("pack")) || {}).zone);
         await member.pages[name]();
         document.body.dataset.ready = name;
