@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from engine.clock import now_ms
+from engine.console.pages import member
 from engine.principals import digest_of, new_token
 from tests.integration.test_door import report
 from tests.support.browser import PICTURES, axe, browsing, chromium
@@ -547,6 +548,33 @@ def test_a_full_phone_says_so_and_keeps_what_was_typed(door: Served, chrome: Any
         assert page.locator("#description").input_value() == "写好的话" and not kept_acts(page)
 
 
+def test_a_new_release_takes_over_when_all_of_its_files_are_there_and_not_before(
+    door: Served, chrome: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = member.worker_script()
+    version = script.partition(b'"')[2].partition(b'"')[0]
+    with phone(door, chrome) as page:
+        page.locator("body[data-worker='1']").wait_for(timeout=WAIT_MS)
+        broken = script.replace(version, b"broken").replace(b'"/m/manifest.webmanifest"', b'"/m/nowhere"')
+        monkeypatch.setattr(member, "worker_script", lambda: broken)
+        ended = page.evaluate(
+            "navigator.serviceWorker.getRegistration().then(one => one.update()).then(one => new Promise(done => {"
+            " const next = one.installing; if (!next) { done('none'); return; }"
+            " next.onstatechange = () => done(next.state); }), error => 'refused')"
+        )
+        assert ended in ("redundant", "none", "refused")
+        page.context.set_offline(True)
+        show(page, "outbox")
+        page.context.set_offline(False)
+        monkeypatch.setattr(member, "worker_script", lambda: script.replace(version, b"next"))
+        page.evaluate("navigator.serviceWorker.getRegistration().then(one => one.update()).then(() => null)")
+        caches = "caches.keys().then(all => all.filter(one => !one.endsWith('language')))"
+        settle(page, lambda _: page.evaluate(caches) == ["gridpatrol next"])
+        page.context.set_offline(True)
+        show(page, "today")
+        page.context.set_offline(False)
+
+
 def test_an_address_that_is_not_secure_says_so_and_takes_no_photo(door: Served, chrome: Any) -> None:
     with phone(door, chrome, service_workers="block") as page:
         page.add_init_script("Object.defineProperty(window, 'isSecureContext', { value: false });")
@@ -598,10 +626,19 @@ def test_another_member_on_the_phone_neither_sees_nor_sends_what_the_first_one_l
     sign_in(tab, "other")
     refused = page.evaluate("member.ask('/m/v1/outcomes?source=x').then(() => 'answered', (error) => error.message)")
     assert refused == "another_member"
+    # Nor does it while it asks anew who has signed in: it shows the second one.
+    sign_in(page, "member")
+    settle(page, is_settled)
+    page.route("**/m/v1/events/batch", lambda route: route.abort())
+    page.evaluate(SAY)
+    sign_in(tab, "other")
+    page.unroute("**/m/v1/events/batch")
+    page.evaluate("member.sync.soon()")
+    settle(page, lambda rows: rows == [])
     tab.close()
     sign_in(page, "member")
     rows = settle(page, is_settled)
-    assert [(row["id"], row["state"]) for row in rows] == [(mine[0]["id"], "done")]
+    assert [row["state"] for row in rows] == ["done", "done"] and rows[0]["id"] == mine[0]["id"]
     assert rows[0]["event"]["actor"] == MEMBER and not page.strayed
     context.close()
 
