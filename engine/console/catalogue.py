@@ -12,6 +12,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "told": ("我的告警", "My alerts"),
     "ranking": ("排名", "Ranking"),
     "health": ("健康", "Health"),
+    "phone": ("手机端", "Phone"),
     "search": ("查案件", "Find a case"),
     "search_hint": ("编号、来件号", "short number or reference"),
     "go": ("查", "Find"),

@@ -117,7 +117,8 @@ def needs(right: Right) -> Guard:
     """Refuse principals that lack a right."""
 
     async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        await known(connection, handler)
+        if connection.scope.get("user") is None:  # a guard before it may have found out who speaks, by a session
+            await known(connection, handler)
         check_right(connection, right)
 
     return guard

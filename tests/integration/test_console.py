@@ -295,7 +295,7 @@ def test_static_files_are_kept_for_a_year_under_names_of_their_bytes(door: Serve
 
 def test_all_that_a_browser_loads_is_under_300_kilobytes(door: Served) -> None:
     with browser(door, "all") as client:
-        assert sum(len(file.body) for file in static_files().values()) < 120_000
+        assert sum(len(file.body) for file in static_files().values()) < 200_000
         for path in PAGES:
             assert len(client.get(path, headers=HTML).content) < 180_000
 

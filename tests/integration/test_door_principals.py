@@ -41,8 +41,10 @@ operator = true
 tokens = ["{digest_of(TOKENS["ops"])}"]
 """
 OPEN = ("/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in")
-OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}")}
-"""Where a session begins, and the styles and scripts of pages."""
+OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}")} | {
+    ("GET", f"/m{path}") for path in ("", "/{}", "/worker.js", "/manifest.webmanifest")
+}
+"""Where a session begins, styles and scripts of pages, and the shell of the phone, which holds nothing of anybody."""
 ASKING = [
     ("POST", "/v1/events", "actors"),
     ("POST", "/v1/events/batch", "actors"),
@@ -55,6 +57,17 @@ ASKING = [
     ("PUT", "/v1/files/x", "actors"),
     ("GET", "/v1/outcomes?source=x", ""),
     ("GET", "/v1/tasks?post=WY01-CHIEF", "speaks"),
+    ("GET", "/m/session", ""),
+    ("POST", "/m/v1/events/batch", "actors"),
+    ("GET", "/m/v1/pack", "actors"),
+    ("GET", "/m/v1/locate", "actors"),
+    ("GET", "/m/v1/similar", "actors"),
+    ("GET", "/m/v1/files/x", ""),
+    ("PUT", "/m/v1/files/x", "actors"),
+    ("GET", "/m/v1/outcomes?source=x", ""),
+    ("GET", "/m/v1/tasks?post=WY01-CHIEF", "speaks"),
+    ("GET", "/m/v1/incidents", "reads"),
+    ("GET", "/m/v1/incidents/x", "reads"),
     ("GET", "/v1/incidents", "reads"),
     ("GET", "/v1/incidents/x", "reads"),
     ("GET", "/v1/incidents/x/words", "reads"),

@@ -252,9 +252,11 @@ def asked(door: Served, name: str, path: str, **query: Any) -> httpx.Response:
 
 STATUS = f"/v1/events/status?source=app&id={OURS}.r"
 STREAM = "/v1/alerts/stream?last_event_id=0-0"
-UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in", "/static/{name:str}"}
+UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in", "/static/{name:str}"} | {
+    f"/m{path}" for path in ("", "/{page:str}", "/worker.js", "/manifest.webmanifest")
+}
 """Routes that say nothing of cases or people."""
-PUBLISHES = {"/v1/events", "/v1/events/batch", "/cases/{id:str}/acts", "/desk/{id:str}/acts"}
+PUBLISHES = {"/v1/events", "/v1/events/batch", "/m/v1/events/batch", "/cases/{id:str}/acts", "/desk/{id:str}/acts"}
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
 SPEAKS = {
     "/v1/me",
@@ -263,6 +265,12 @@ SPEAKS = {
     "/v1/similar",
     "/v1/outcomes",
     "/v1/files/{sha256:str}",
+    "/m/session",
+    "/m/v1/pack",
+    "/m/v1/locate",
+    "/m/v1/similar",
+    "/m/v1/outcomes",
+    "/m/v1/files/{sha256:str}",
     "/v1/alerts/seen",
     "/alerts/seen",
     "/desk/stream",
@@ -285,6 +293,9 @@ READS: dict[str, str] = {
     "/v1/incidents": "/v1/incidents?search={case}",
     "/v1/incidents/{id:str}": "/v1/incidents/{case}",
     "/v1/incidents/{id:str}/words": "/v1/incidents/{case}/words",
+    "/m/v1/tasks": "/m/v1/tasks?post=WY01-CHIEF",
+    "/m/v1/incidents": "/m/v1/incidents?search={case}",
+    "/m/v1/incidents/{id:str}": "/m/v1/incidents/{case}",
     "/v1/alerts": "/v1/alerts",
     "/v1/alerts/stream": "/v1/alerts/stream?last_event_id=0-0",
     "/v1/notices": "/v1/notices",

@@ -5,17 +5,20 @@ from typing import Any
 from engine.console.access import signed_in, signed_in_with
 from engine.console.acts import SentForms
 from engine.console.live import Changes
-from engine.console.pages import alerts, case, desk, health, ranking, sign_in
+from engine.console.pages import alerts, case, desk, health, member, ranking, sign_in
 from engine.console.sessions import Keys
 from engine.http.auth import Guard
 from engine.http.context import DoorContext
 
-UNGUARDED: list[Any] = sign_in.UNGUARDED
+UNGUARDED: list[Any] = [*sign_in.UNGUARDED, *member.UNGUARDED]
 GUARDED: list[tuple[Guard, list[Any]]] = [
-    (signed_in, sign_in.ROUTES),
+    (signed_in, [*sign_in.ROUTES, *member.SIGNED_IN]),
     (signed_in_with("reads"), [*alerts.ROUTES, *desk.ROUTES, *case.ROUTES, *ranking.ROUTES]),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS]),
     (signed_in_with("operator"), health.ROUTES),
+    (member.for_this_member, member.KNOWN),
+    (member.for_this_speaker, member.SPOKEN),
+    (member.for_this_reader, member.READ),
 ]
 
 
