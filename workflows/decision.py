@@ -137,6 +137,11 @@ class Decision:
             raise ValueError(f"{trigger} is said to the case of the home itself")
         self.sends.append(Send(to, trigger, data, bears))
 
+    def begin_at(self, instant: int) -> None:
+        """Date it at an instant, where that is later: before that nobody could know of it."""
+        self.arrival, self.latest = max(self.arrival, instant), max(self.latest, instant)
+        self.released = max(self.released, instant)
+
     def judged(self, floor: int) -> int:
         """The believed instant, not before `floor` and not after arrival."""
         return self.latest if self.latest > floor else floor

@@ -278,17 +278,21 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
     for rung in pack.rungs:
         zh, en = CLOCKS.get(rung.clock, ("各时钟", "every clock"))
         word = RUNGS.get(rung.rung, (rung.rung, rung.rung))
-        name = f"{zh}{word[0]} {rung.clock} {rung.rung}", f"rung {rung.rung} of {en} {rung.definition}".rstrip()
+        of = " ".join(filter(None, (rung.definition, rung.category)))
+        name = (
+            f"{zh}{word[0]} {rung.clock} {rung.rung} {rung.category}".rstrip(),
+            f"rung {rung.rung} of {en} {of}".rstrip(),
+        )
         concerns = "接收告警的岗位", "who is told by alerts"
-        place = (rung.definition, rung.clock, rung.rung)
-        yield Compared("rungs.csv", place, name, concerns, without(rung, "clock", "rung", "definition"))
+        place = (rung.definition, rung.category, rung.clock, rung.rung)
+        yield Compared("rungs.csv", place, name, concerns, without(rung, "clock", "rung", "definition", "category"))
     for notice in pack.notices:
         zh, en = MOVES.get(notice.on, ("", notice.on))
-        name = f"{zh}告知 {notice.on} {notice.definition}".rstrip(), f"notice {notice.on} {notice.definition}".rstrip()
+        of = " ".join(filter(None, (notice.definition, notice.category)))
+        name = f"{zh}告知 {notice.on} {of}".rstrip(), f"notice {notice.on} {of}".rstrip()
         concerns = "接收告知的岗位", "who is told of moves"
-        yield Compared(
-            "notices.csv", (notice.definition, notice.on), name, concerns, without(notice, "on", "definition")
-        )
+        left = without(notice, "on", "definition", "category")
+        yield Compared("notices.csv", (notice.definition, notice.category, notice.on), name, concerns, left)
     titles = {name: said.zh for kind in KINDS for name, said in kind.events.items()}
     for role in pack.roles:
         said = titles.get(role.trigger, "")

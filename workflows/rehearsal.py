@@ -299,7 +299,7 @@ class Samples:
             "assisting": [lead],
             "limit": ["1工作日", "1自然日"],
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
-            "unit": ["U-1"],
+            "unit": ["U-1", leaf],
             "site": ["U-1"],
             "by": [self.subject(1)],
             "action": [action.action for action in pack.actions] or ["none"],

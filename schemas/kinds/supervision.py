@@ -96,11 +96,31 @@ class Revoked(EventData, frozen=True, kw_only=True):
     reason: Reason
 
 
+class CalledFor(BirthData, frozen=True, kw_only=True):
+    """A rung of a case calls for an action about that case: the pack proposes it, and an office decides.
+
+    `unit` with `department` is who is charged with the clock, and `at` when it could be known that the rung is due.
+    """
+
+    action: Code
+    unit: Code
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    rung: str
+    at: Ms
+
+
+CALLED_FOR, CONTRADICTED = "supervision.called_for", "supervision.contradicted"
+
+
 class Supervision(Own, frozen=True, tag="supervision"):
     """What a supervision keeps: who has to answer, for what, and which office has it in hand.
 
     `unit` and `office` are grids. `answer`: the unit has to answer; else it is cleared once it was served. `public`:
-    the act is of those that are told in public. `served`: when it was first served.
+    the act is of those that are told in public. `served`: when it was first served. `clock` and `rung`: what called for
+    it, where no post proposed it; `contradicted`: when it was known that this deadline had been met.
     """
 
     unit: str
@@ -116,6 +136,9 @@ class Supervision(Own, frozen=True, tag="supervision"):
     answers: int = 0
     raised: int = 0
     served: Ms | None = None
+    clock: str = ""
+    rung: str = ""
+    contradicted: Ms | None = None
 
 
 class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
@@ -139,6 +162,32 @@ class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
             answer=self.answer,
             public=self.public,
         )
+
+
+class SupervisionCalledFor(OwnFact, frozen=True, tag="supervision.called_for"):
+    """A rung of the case of which it speaks has proposed it, and no post."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    rung: str
+
+    def keep(self, own: Own | None) -> Own:
+        """Which rung it was."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, clock=self.clock, rung=self.rung)
+
+
+class SupervisionContradicted(OwnFact, frozen=True, tag="supervision.contradicted"):
+    """It has turned out that the deadline was met whose rung called for it."""
+
+    at: Ms
+
+    def keep(self, own: Own | None) -> Own:
+        """Whoever reviews it sees that."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, contradicted=self.at)
 
 
 class OfficeNamed(OwnFact, frozen=True, tag="supervision.office_named"):
@@ -225,6 +274,8 @@ class SupervisionRaised(OwnFact, frozen=True, tag="supervision.raised"):
 
 FACTS: tuple[type[Fact], ...] = (
     SupervisionProposed,
+    SupervisionCalledFor,
+    SupervisionContradicted,
     OfficeNamed,
     SupervisionDecided,
     SupervisionServed,
@@ -250,6 +301,7 @@ SUPERVISION = Kind(
         "supervision.cleared": EventType(Cleared, "销号", {}, "Clear"),
         "supervision.revoked": EventType(Revoked, "撤销", {"reason": "error"}, "Revoke"),
     },
+    sends={CALLED_FOR: CalledFor, CONTRADICTED: EventData},
     facts=FACTS,
     own=Supervision,
     words={

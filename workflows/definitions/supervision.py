@@ -14,7 +14,10 @@
 5. An answer that is not enough is sent back. The office, or one above it, raises it: the next office above serves
    it anew, in another cycle, or revokes it. The unit says none of that of itself, even where its post stands high.
 6. An action of which the pack asks no answer is cleared once it was served.
-7. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
+7. A rung of a case proposes one as well, where the pack says so (`workflows.calling`): by nobody, about that case, of
+   the unit that is charged with the clock. Where that deadline turns out to have been met it is withdrawn, if nobody
+   has decided it, else that stands beside it.
+8. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
    cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 """
 
@@ -23,7 +26,10 @@ from schemas.envelope import is_subject
 from schemas.kinds import supervision
 from schemas.kinds.incident import HOLD_LIFTED, HOLD_PLACED, HoldLifted, HoldPlaced
 from schemas.kinds.supervision import (
+    CALLED_FOR,
+    CONTRADICTED,
     Answered,
+    CalledFor,
     Decided,
     OfficeNamed,
     Proposed,
@@ -32,6 +38,8 @@ from schemas.kinds.supervision import (
     Served,
     Supervision,
     SupervisionAnswered,
+    SupervisionCalledFor,
+    SupervisionContradicted,
     SupervisionDecided,
     SupervisionProposed,
     SupervisionRaised,
@@ -50,6 +58,7 @@ from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
 from workflows.policy.index import Policy
+from workflows.policy.model import ActionRow
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -73,9 +82,12 @@ SHOWN_ENDS = ("cleared", "rescinded")
 
 TRANSITIONS = (
     Transition("supervision.proposed", (AWAITED,), "proposed"),
+    Transition(CALLED_FOR, (AWAITED,), "proposed"),
     Transition("supervision.decided", ("proposed",), "approved"),
     Transition("supervision.refused", ("proposed",), "declined"),
     Transition("supervision.withdrawn", ("proposed",), "withdrawn"),
+    Transition(CONTRADICTED, ("proposed",), "withdrawn"),
+    Transition(CONTRADICTED, ("approved", *IN_FORCE, *SHOWN_ENDS), "="),
     Transition("supervision.served", ("approved", "elevated"), "served"),
     Transition("supervision.answered", WITH_THE_UNIT, "answered"),
     Transition("supervision.reviewed", ("answered",), "reviewed", ("enough",)),
@@ -128,12 +140,27 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
     if isinstance(grid, Refusal):
         return grid
     unit = unit_of(d, data, grid, about)
+    tell_proposed(d, data, action, unit, d.register.path(grid), site=data.site or "", count=data.count)
+    return None
+
+
+def tell_proposed(
+    d: Decision,
+    data: Proposed | CalledFor,
+    action: ActionRow,
+    unit: Owner,
+    path: tuple[str, ...],
+    *,
+    site: str = "",
+    count: int = 1,
+) -> None:
+    """An action is proposed about something that lies at a path, and a unit would have to answer."""
     d.tell(
         facts.Born(
             definition=supervision.SUPERVISION.name,
             policy=d.rules.hash,
             by=d.by,
-            path=d.register.path(grid),
+            path=path,
             occurred=d.instant,
             judged=d.judged(0),
             about=data.about or "",
@@ -145,13 +172,29 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
         SupervisionProposed(
             unit=unit.grid,
             department=unit.department,
-            site=data.site or "",
-            count=data.count,
+            site=site,
+            count=count,
             answer=action.answer,
             public=action.public,
             token=d.token,
         )
     )
+
+
+def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: object) -> Refusal | None:
+    """A rung proposes it about its case, and begins it when that could be known."""
+    action, about = d.rules.actions.get(data.action), d.find(data.about or "")
+    if action is None:
+        return effects.unknown_code("data.action", "action")
+    d.begin_at(data.at)
+    register, at = d.register, d.judged(0)
+    unit = register.standing(data.unit, at)
+    grid = register.standing(about.path[-1], at) if about is not None else unit
+    path = register.path(grid) if grid in register.grids else about.path if about is not None else ()
+    level = register.grids[unit].level if unit in register.grids else 0
+    tell_proposed(d, data, action, Owner(unit, level, data.department or ""), path)
+    rung = {name: getattr(data, name) for name in ("clock", "level", "cycle", "target", "rung")}
+    d.tell(SupervisionCalledFor(**rung))
     return None
 
 
@@ -187,7 +230,7 @@ def unit_of(d: Decision, data: Proposed, grid: str, about: Case | None) -> Owner
     return Owner(found, register.grids[found].level if found in register.grids else 0, department)
 
 
-def name_office(d: Decision, data: Proposed, speaker: Speaker, state: str) -> Refusal | None:
+def name_office(d: Decision, data: Proposed | CalledFor, speaker: Speaker, state: str) -> Refusal | None:
     """The office that decides gets it first."""
     kept = kept_by(d.case)
     upwards = d.register.path(kept.unit) if kept.unit in d.register.grids else ()
@@ -340,6 +383,14 @@ def to_office(d: Decision, why: str) -> None:
     effects.assign(d, Owner(grid, d.register.grids[grid].level), why)
 
 
+def be_contradicted(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
+    """The deadline was met whose rung called for it. That is known now, whenever it was met: an office that let the
+    time for its decision pass has missed it."""
+    d.latest = d.arrival
+    d.tell(SupervisionContradicted(at=d.arrival))
+    return None
+
+
 def end(what: str) -> Effect:
     """An effect of what ends it: who said so, and that it bars no case any more."""
     note = effects.note(what)
@@ -415,6 +466,7 @@ EFFECTS: dict[str, Effect] = {
     "supervision.raised": raise_level,
     "supervision.cleared": end("cleared"),
     "supervision.revoked": end("revoked"),
+    CONTRADICTED: be_contradicted,
 }
 ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
@@ -434,7 +486,7 @@ SUPERVISION = define(
     STATES,
     TRANSITIONS,
     (enough, asks_no_answer),
-    births={"supervision.proposed": Birth(propose, name_office)},
+    births={"supervision.proposed": Birth(propose, name_office), CALLED_FOR: Birth(be_called_for, name_office)},
     effects=EFFECTS,
     admits=ADMITS,
     clocks=CLOCKS,
@@ -443,6 +495,8 @@ SUPERVISION = define(
     ratios=RATIOS,
     sentences={
         SupervisionProposed: "拟议 proposed",
+        SupervisionCalledFor: "超时自动拟议 proposed by a rung: {clock} {rung}",
+        SupervisionContradicted: "时限未超 the deadline had been met, as is known since {at}",
         OfficeNamed: "决定机关 to be decided by {office}",
         SupervisionDecided: "决定 decided: {document}",
         SupervisionServed: "送达 served on {unit}",

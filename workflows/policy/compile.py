@@ -21,6 +21,8 @@ from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
+    BEAR,
+    ESCALATE,
     NO_ALLOWANCE,
     ActionRow,
     Authority,
@@ -65,8 +67,10 @@ CATEGORIES = Columns(
 LIMITS = Columns(
     "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
 )
-RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition"))
-NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note"))
+RUNGS = Columns(
+    "rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition", "category")
+)
+NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note", "category"))
 ROLES = Columns(
     "roles.csv",
     ("rule", "trigger", "role"),
@@ -266,7 +270,9 @@ def _limit(row: Row) -> LimitRow | None:
 
 
 def _rung(row: Row) -> RungRow:
-    offset, act = row.choice("offset", ("before", "at", "after")), row.choice("act", ("", "escalate"))
+    offset, act = row.choice("offset", ("before", "at", "after")), row.word("act")
+    if act not in ("", ESCALATE) and not act.startswith(BEAR):
+        row.bad("act", f"{act!r} is unknown", f"use one of: (empty), {ESCALATE}, {BEAR} with an action of actions.csv")
     return RungRow(
         clock=row.word("clock"),
         rung=row.code("rung"),
@@ -275,15 +281,16 @@ def _rung(row: Row) -> RungRow:
         every=row.limit("every"),
         times=row.number_in("times", 1),
         tell=row.words("tell"),
-        act="escalate" if act else "",
+        act=act,
         definition=row.word("definition"),
+        category=row.word("category"),
     )
 
 
 def notice_row(row: Row) -> NoticeRow:
     """A row of notices.csv."""
     row.needed("on")
-    return NoticeRow(row.word("on"), row.words("tell"), row.word("definition"))
+    return NoticeRow(row.word("on"), row.words("tell"), row.word("definition"), row.word("category"))
 
 
 def duty_row(row: Row) -> DutyRow:

@@ -87,8 +87,10 @@ class Policy:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
         self._limits_of: dict[tuple[str, str, int, str, str], list[LimitRow]] = {}  # the most specific one first
         self._roles_of: dict[tuple[str, str], list[str]] = {}
-        self._ladders: dict[tuple[str, str], tuple[tuple[RungRow, int], ...]] = {}
-        self._notices: dict[str, Telling] = {}
+        self._ladders: dict[tuple[str, str, str], tuple[tuple[RungRow, int], ...]] = {}
+        self._notices: dict[tuple[str, str], Telling] = {}
+        self._laddered = frozenset(rung.category for rung in pack.rungs)  # categories that have rungs of their own
+        self._noticed = frozenset(notice.category for notice in pack.notices)
 
     # ---- the register -------------------------------------------------------------------------------------
 
@@ -251,15 +253,18 @@ class Policy:
                 return row
         return None
 
-    def ladder(self, clock: str, definition: str = "") -> tuple[tuple[RungRow, int], ...]:
+    def ladder(self, clock: str, definition: str = "", category: str = "") -> tuple[tuple[RungRow, int], ...]:
         """The rungs of a clock as (row, repeat from 0), in order of time whatever their order in the pack.
 
-        They are those of the kind of case, else those of every kind; and of these the clock's own, else those of `*`.
+        They are those of the kind of case, else those of every kind; of these those of the category or action, else
+        those of all; and of these the clock's own, else those of `*`.
         """
-        if (definition, clock) not in self._ladders:
+        asked = definition, clock, category if category in self._laddered else ""
+        if asked not in self._ladders:
             found = [
-                [row for row in self.pack.rungs if (row.definition, row.clock) == (kind, name)]
+                [row for row in self.pack.rungs if (row.definition, row.category, row.clock) == (kind, of, name)]
                 for kind in (definition, "")
+                for of in (asked[2], "")
                 for name in (clock, "*")
             ]
             rows = next(filter(None, found), [])
@@ -271,14 +276,15 @@ class Policy:
                 for k in range(row.times if row.every else 1):
                     distance = -first if row.offset == "before" else first + k * every if row.offset == "after" else 0
                     rungs.append((distance, row, k))
-            self._ladders[definition, clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
-        return self._ladders[definition, clock]
+            self._ladders[asked] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
+        return self._ladders[asked]
 
-    def notices(self, definition: str) -> Telling:
-        """Whom the moves of a kind of case tell."""
-        found = self._notices.get(definition)
+    def notices(self, definition: str, category: str = "") -> Telling:
+        """Whom the moves of a kind of case, of a category or an action, tell."""
+        asked = definition, category if category in self._noticed else ""
+        found = self._notices.get(asked)
         if found is None:
-            found = self._notices[definition] = compile_notices(self.pack.notices, definition)
+            found = self._notices[asked] = compile_notices(self.pack.notices, *asked)
         return found
 
     def role_rows(self, trigger: str, role: str, definition: str = "") -> list[RoleRow]:

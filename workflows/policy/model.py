@@ -107,6 +107,10 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
     definition: str = ""  # the kind of case; empty: every one that has the clock
 
 
+ESCALATE, BEAR = "escalate", "bear:"
+"""What a rung does besides telling: raise the case a level; call for an action, whose code follows."""
+
+
 class RungRow(Struct, frozen=True, omit_defaults=True):
     """One rung of a clock's ladder. The rung `due` always exists, without a row if it alerts no post."""
 
@@ -117,16 +121,24 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     every: Limit | None = None  # repeat distance, after the first time
     times: int = 1  # how often it fires at most
     tell: tuple[str, ...] = ()  # words of routing.recipients
-    act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
+    act: str = ""  # what the rung does besides: `escalate` raises the case a level, `bear:ACTION` calls for an action
     definition: str = ""  # the kind of case; empty: every one that has the clock
+    category: str = ""  # only of cases of this category, or of this action; empty: of all
+
+    @property
+    def calls_for(self) -> str:
+        """The action that is proposed about the case when it fires; empty: none."""
+        return self.act.removeprefix(BEAR) if self.act.startswith(BEAR) else ""
 
 
 class NoticeRow(Struct, frozen=True, omit_defaults=True):
-    """Who is told of a move of a case. A kind of case that has a row of its own for a move has this one alone."""
+    """Who is told of a move of a case. A kind of case that has a row of its own for a move has this one alone, and so
+    has a category of it."""
 
     on: str  # a word of workflows.notices.MOVES
     tell: tuple[str, ...] = ()  # words of routing.recipients
     definition: str = ""  # the kind of case; empty: every one
+    category: str = ""  # only of cases of this category, or of this action; empty: of all
 
 
 NO_ALLOWANCE = "none"
