@@ -186,7 +186,8 @@ def _birth(
     if refused:
         return refused
     _move(d, definition, trigger, dest)
-    birth.total_clock(d, data)
+    if definition.ends:
+        birth.total_clock(d, data)
     return d
 
 
@@ -314,8 +315,14 @@ def _hear(turn: Turn, sent: Sent) -> None:
     if turn.others.left_out(case) or (send.bears == case.definition if case.opened else not send.bears):
         return
     rules = turn.others.rules(case, register)
-    # What was due of it before comes first, also where it would have come up later within a spread.
-    while (due := case.next_at) is not None and due < sent.arrival and not turn.others.refused(case):
+    # What was due of it before comes first, also where it would have come up later within a spread. What a home is to
+    # bear it bears as of the period's beginning, whatever it hears before it comes to that.
+    while (
+        not is_home(case.id)
+        and (due := case.next_at) is not None
+        and due < sent.arrival
+        and not turn.others.refused(case)
+    ):
         with turn.under(turn.others.register(case, register)):
             _fire(turn, case, rules, due, sent.arrival)
         case = turn.cases[case.id]

@@ -268,12 +268,12 @@ def register_of(pack: Pack) -> Iterator[Compared]:
 def rules_of(pack: Pack) -> Iterator[Compared]:
     """How fast, who is told, who may say what, what is owed."""
     for limit in pack.limits:
-        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level)
+        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level, limit.listed)
         concerns = level_words(pack, limit.level)
         zh, en = CLOCKS.get(limit.clock, ("", limit.clock))
-        of = " ".join(filter(None, (limit.definition, limit.category or limit.group)))
+        of = " ".join(filter(None, (limit.definition, limit.category or limit.group, "listed" * limit.listed)))
         name = f"{zh}时限 {limit.clock}，{concerns[0]} {of}".rstrip(), f"limit of {en}, {concerns[1]} {of}".rstrip()
-        left = without(limit, "clock", "definition", "category", "group", "level")
+        left = without(limit, "clock", "definition", "category", "group", "level", "listed")
         yield Compared("limits.csv", selectors, name, concerns, left)
     for rung in pack.rungs:
         zh, en = CLOCKS.get(rung.clock, ("各时钟", "every clock"))

@@ -137,7 +137,8 @@ def start(
     calendar, basis = d.calendar(code), "ordered"
     if ordered is None and limit is None and not endless:
         day = calendar.local_day(judged)
-        row = rules.limit(name, holder.level if holder else level, case.category, case.group, day, case.definition)
+        of_level, listed = holder.level if holder else level, bool(case.listed)
+        row = rules.limit(name, of_level, case.category, case.group, day, case.definition, listed)
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:

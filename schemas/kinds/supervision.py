@@ -11,6 +11,7 @@ from msgspec import Meta, structs
 from schemas.members import (
     BirthData,
     Code,
+    Day,
     EventData,
     EventType,
     Evidence,
@@ -37,18 +38,22 @@ class Proposed(BirthData, frozen=True, kw_only=True):
 
     `department` is who has to answer, else the grid that is named, else who owns the case. `site` is the responsible
     unit (责任单位) that it is about, where it is about one; `count` how many there are of what the action charges for.
+    `until` is the last day on which the grid is to be listed, where the action lists one.
     """
 
     action: Code
     site: UnitCode | None = None
     count: Annotated[int, Meta(ge=1, le=MOST_COUNTED)] = 1
     ground: Sealed | None = None
+    until: Day | None = None
 
 
 class Decided(EventData, frozen=True, kw_only=True):
-    """The deciding office takes it on (决定), perhaps by a document."""
+    """The deciding office takes it on (决定), perhaps by a document. `until`: another day than was proposed up to which
+    the grid is listed."""
 
     document: DocumentNumber | None = None
+    until: Day | None = None
 
 
 class Refused(EventData, frozen=True, kw_only=True):
@@ -120,7 +125,8 @@ class Supervision(Own, frozen=True, tag="supervision"):
 
     `unit` and `office` are grids. `answer`: the unit has to answer; else it is cleared once it was served. `public`:
     the act is of those that are told in public. `served`: when it was first served. `clock` and `rung`: what called for
-    it, where no post proposed it; `contradicted`: when it was known that this deadline had been met.
+    it, where no post proposed it; `contradicted`: when it was known that this deadline had been met. `until`: the last
+    local day (YYYYMMDD) on which the grid is listed, 0 where none is.
     """
 
     unit: str
@@ -139,6 +145,7 @@ class Supervision(Own, frozen=True, tag="supervision"):
     clock: str = ""
     rung: str = ""
     contradicted: Ms | None = None
+    until: int = 0
 
 
 class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
@@ -151,6 +158,7 @@ class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
     answer: bool = False
     public: bool = False
     token: str = ""  # of the sealed ground
+    until: int = 0
 
     def keep(self, own: Own | None) -> Own:
         """All of it but the token."""
@@ -161,6 +169,7 @@ class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
             count=self.count,
             answer=self.answer,
             public=self.public,
+            until=self.until,
         )
 
 
@@ -209,11 +218,13 @@ class SupervisionDecided(OwnFact, frozen=True, tag="supervision.decided"):
     amount_fen: Fen = 0
     charged: str = ""
     token: str = ""
+    until: int = 0
 
     def keep(self, own: Own | None) -> Own:
         """What was decided."""
         assert isinstance(own, Supervision)
-        return structs.replace(own, document=self.document, amount_fen=self.amount_fen, charged=self.charged)
+        decided = {"document": self.document, "amount_fen": self.amount_fen, "charged": self.charged}
+        return structs.replace(own, **decided, until=self.until)
 
 
 class SupervisionServed(OwnFact, frozen=True, tag="supervision.served"):

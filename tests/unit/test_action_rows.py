@@ -10,9 +10,10 @@ import pytest
 from engine.packs import load_pack
 from tests.support.builders import changed, shipped
 from tests.unit.test_pack_lint import TEXTS, told
+from workflows.clocks.limits import Limit, parse_limit
 from workflows.policy.compile import compile_pack, compile_rows
 from workflows.policy.lint import lint
-from workflows.policy.model import MOST_FEN, ActionRow, NoticeRow, Pack, RungRow, encode
+from workflows.policy.model import MOST_FEN, ActionRow, LimitRow, NoticeRow, Pack, RungRow, encode
 
 HEADER = "action,title_zh,title_en,public,answer,amount_fen,per,charged,basis\n"
 LETTER = "letter,督办函,Letter,no,,,,,test\n"
@@ -221,3 +222,51 @@ def test_rows_for_an_action_go_before_those_for_all_and_a_kind_before_them():
         ("supervision", "listed"): {"assigned": ("holder",), "urged": ("sponsor",)},
         ("duty",): {"assigned": ("holder",)},
     }
+
+
+@pytest.mark.parametrize(
+    ("lists", "limit", "finding"),
+    [
+        ("yes", "accept,,,,1 working hour,,,test,,yes", ""),
+        ("yes", "accept,,,,1 working hour,,,test,incident,yes", ""),
+        (
+            "no",
+            "accept,,,,1 working hour,,,test,,yes",
+            "error limits.csv:14 listed: no action of actions.csv lists a grid",
+        ),
+        ("yes", "response,,,,5 days,,,test,supervision,yes", "error limits.csv:14 limit: '5 days' is not a limit"),
+        (
+            "yes",
+            "response,,,,5 working days,,,test,supervision,yes",
+            "error limits.csv:14 listed: of supervision nobody asks",
+        ),
+        ("maybe", "", "error actions.csv:3 lists: 'maybe' is neither yes nor no"),
+    ],
+)
+def test_a_limit_for_listed_grids_stands_where_an_action_lists_some(lists: str, limit: str, finding: str):
+    head = TEXTS["limits.csv"].splitlines()[0]
+    files = texts()
+    files["actions.csv"] = HEADER.replace("basis", "basis,lists") + LETTER + f"watch,重点,,,,,,,test,{lists}\n"
+    files["limits.csv"] = TEXTS["limits.csv"].replace(head, f"{head},definition,listed") + f"{limit}\n" * bool(limit)
+    made = compile_rows(files)
+    problems = told([*made.problems, *(lint(made.pack, 0, made.rows) if made.pack is not None else [])])
+    assert [line[: len(finding)] for line in problems] == [finding] * bool(finding), problems
+
+
+def test_a_row_for_listed_grids_goes_before_all_others_of_its_kind():
+    short, shorter = parse_limit("2工作时"), parse_limit("1工作时")
+    rows = (
+        LimitRow("accept", parse_limit("4工作时"), category="D3-01"),
+        LimitRow("accept", short, listed=True),
+        LimitRow("accept", shorter, definition="service_request"),
+    )
+    policy = changed(limits=rows)
+
+    def limit(kind: str, listed: bool) -> Limit:
+        row = policy.limit("accept", 3, "D3-01", "dust", 20260302, kind, listed)
+        assert row is not None
+        return row.limit
+
+    assert limit("incident", True) == short and limit("incident", False) == parse_limit("4工作时")
+    assert limit("service_request", True) == limit("service_request", False) == shorter
+    assert policy.asks_listed and not changed().asks_listed

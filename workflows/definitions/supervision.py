@@ -17,7 +17,9 @@
 7. A rung of a case proposes one as well, where the pack says so (`workflows.calling`): by nobody, about that case, of
    the unit that is charged with the clock. Where that deadline turns out to have been met it is withdrawn, if nobody
    has decided it, else that stands beside it.
-8. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
+8. An action that lists (列为重点监控区域) lists the grid in which it lies, from its serving up to the end of a day that
+   is decided, or until it is cleared or revoked (`workflows.listing`).
+9. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
    cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 """
 
@@ -49,7 +51,7 @@ from schemas.kinds.supervision import (
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, merging, sla
+from workflows import birth, effects, holding, listing, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -57,6 +59,8 @@ from workflows.definitions import incident, service_request
 from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
+from workflows.periods import Period, last_instant
+from workflows.policy.csv_tables import parse_day
 from workflows.policy.index import Policy
 from workflows.policy.model import ActionRow
 
@@ -105,6 +109,8 @@ TRANSITIONS = (
 )
 
 DECIDED = "supervision.decided"
+MOST_YEARS = 5
+"""So far ahead may the day lie up to which a grid is listed."""
 
 
 def kept_by(case: Case) -> Supervision:
@@ -139,9 +145,36 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
     grid = place_of(d, data, home, about)
     if isinstance(grid, Refusal):
         return grid
-    unit = unit_of(d, data, grid, about)
-    tell_proposed(d, data, action, unit, d.register.path(grid), site=data.site or "", count=data.count)
+    until = listed_until(d, action, data.until)
+    if isinstance(until, Refusal):
+        return until
+    if refused := refuse_listing(d, action, d.register.path(grid)):
+        return refused
+    unit, path = unit_of(d, data, grid, about), d.register.path(grid)
+    tell_proposed(d, data, action, unit, path, site=data.site or "", count=data.count, until=until)
     return None
+
+
+def listed_until(d: Decision, action: ActionRow, until: str | None) -> int | Refusal:
+    """The last day on which a grid is to be listed; 0 where none is named."""
+    if until is None:
+        return 0
+    if not action.lists:
+        return Refusal(Reason.INVALID, "data.until", "this action lists no grid: leave it out")
+    day = parse_day(until)
+    today = d.register.clock_of_days.local_day(d.judged(0))
+    if not today <= day <= today + MOST_YEARS * 10_000:
+        return Refusal(Reason.INVALID, "data.until", f"must be a day from today on, within {MOST_YEARS} years")
+    return day
+
+
+def refuse_listing(d: Decision, action: ActionRow, path: tuple[str, ...]) -> Refusal | None:
+    """Why nothing can be listed at a path: it lies above the grids of which each has a home."""
+    level = d.register.options.partition_level
+    if not action.lists or len(path) >= level:
+        return None
+    detail = f"grids of level {level} and below are listed: propose it for each of them, in its own home"
+    return Refusal(Reason.INVALID, "data.grid", detail)
 
 
 def tell_proposed(
@@ -153,6 +186,7 @@ def tell_proposed(
     *,
     site: str = "",
     count: int = 1,
+    until: int = 0,
 ) -> None:
     """An action is proposed about something that lies at a path, and a unit would have to answer."""
     d.tell(
@@ -177,6 +211,7 @@ def tell_proposed(
             answer=action.answer,
             public=action.public,
             token=d.token,
+            until=until,
         )
     )
 
@@ -191,6 +226,8 @@ def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: obj
     unit = register.standing(data.unit, at)
     grid = register.standing(about.path[-1], at) if about is not None else unit
     path = register.path(grid) if grid in register.grids else about.path if about is not None else ()
+    if refused := refuse_listing(d, action, path):
+        return refused
     level = register.grids[unit].level if unit in register.grids else 0
     tell_proposed(d, data, action, Owner(unit, level, data.department or ""), path)
     rung = {name: getattr(data, name) for name in ("clock", "level", "cycle", "target", "rung")}
@@ -310,6 +347,11 @@ def may_add(d: Decision, speaker: Speaker) -> Refusal | None:
 def decide(d: Decision, data: Decided, speaker: Speaker) -> Refusal | None:
     """The office decides: from here on it is to be served."""
     kept, action = kept_by(d.case), d.rules.actions[d.case.category]
+    until = listed_until(d, action, data.until)
+    if isinstance(until, Refusal):
+        return until
+    if action.lists and not (until or kept.until):
+        return Refusal(Reason.INVALID, "data.until", "say up to which day the grid is to be listed")
     d.tell(
         SupervisionDecided(
             by=d.by,
@@ -317,6 +359,7 @@ def decide(d: Decision, data: Decided, speaker: Speaker) -> Refusal | None:
             amount_fen=action.amount_fen * kept.count,
             charged=action.charged,
             token=d.token,
+            until=until or kept.until,
         )
     )
     return None
@@ -338,7 +381,19 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
     effects.assign(d, Owner(grid, register.grids[grid].level, kept.department), "served")
     if kept.served is None and holds(d):
         d.send(d.case.about, HOLD_PLACED, HoldPlaced(by=d.case.id))
+    if kept.served is None and kept.until:
+        list_place(d, kept.until)
     return None
+
+
+def list_place(d: Decision, until: int) -> None:
+    """List the grid in which it lies, or the successor of that, up to a day. Of a grid of another home nothing is kept
+    here, and a day that is over lists nothing."""
+    register, since = d.register, d.judged(d.case.judged)
+    grid = register.standing(d.case.path[-1], d.arrival)
+    ends = last_instant(Period("day", until, until), register.clock_of_days)
+    if grid in register.grids and register.home(grid) == home_of(d.case.id) and since <= ends:
+        listing.begin(d, grid, since, ends)
 
 
 def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
@@ -398,6 +453,8 @@ def end(what: str) -> Effect:
     def effect(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
         if kept_by(d.case).served is not None and holds(d):
             d.send(d.case.about, HOLD_LIFTED, HoldLifted(by=d.case.id))
+        if kept_by(d.case).until:
+            listing.end(d)
         return note(d, data, speaker)
 
     return effect
@@ -507,4 +564,5 @@ SUPERVISION = define(
     fulfils=FULFILS,
     listed="asked",
     of_actions=True,
+    reads_home=True,
 )

@@ -65,7 +65,9 @@ CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
 LIMITS = Columns(
-    "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
+    "limits.csv",
+    ("clock", "limit"),
+    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed"),
 )
 RUNGS = Columns(
     "rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition", "category")
@@ -79,12 +81,12 @@ ROLES = Columns(
 DUTIES = Columns(
     "duties.csv",
     ("code", "role", "period"),
-    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
+    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis", "listed"),
 )
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists"),
 )
 TABLES = (
     GRIDS,
@@ -266,6 +268,7 @@ def _limit(row: Row) -> LimitRow | None:
         valid_to=row.day("valid_to"),
         basis=row.text("basis"),
         definition=row.word("definition"),
+        listed=row.yes("listed"),
     )
 
 
@@ -311,6 +314,7 @@ def duty_row(row: Row) -> DutyRow:
         reports_to=row.words("reports_to"),
         calendar=row.word("calendar"),
         basis=row.text("basis"),
+        listed=row.yes("listed"),
     )
 
 
@@ -328,6 +332,7 @@ def action_row(row: Row) -> ActionRow:
         per=row.text("per"),
         charged="unit" if charged == "unit" else "government" if charged else "",
         basis=row.text("basis"),
+        lists=row.yes("lists"),
     )
 
 

@@ -82,10 +82,12 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
-        self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
+        self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
-            self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
-        self._limits_of: dict[tuple[str, str, int, str, str], list[LimitRow]] = {}  # the most specific one first
+            key = limit.definition, limit.listed, limit.clock, limit.category, limit.group
+            self._limits.setdefault(key, []).append(limit)
+        self._limits_of: dict[tuple[str, str, int, str, str, bool], list[LimitRow]] = {}  # the most specific one first
+        self.asks_listed = any(limit.listed for limit in pack.limits)  # whether a report asks what is listed
         self._roles_of: dict[tuple[str, str], list[str]] = {}
         self._ladders: dict[tuple[str, str, str], tuple[tuple[RungRow, int], ...]] = {}
         self._notices: dict[tuple[str, str], Telling] = {}
@@ -237,14 +239,16 @@ class Policy:
     # ---- the rules ----------------------------------------------------------------------------------------
 
     def limit(
-        self, clock: str, level: int, category: str, group: str, day: int, definition: str = ""
+        self, clock: str, level: int, category: str, group: str, day: int, definition: str = "", listed: bool = False
     ) -> LimitRow | None:
-        """The limit of a clock that starts on local `day`: the most specific row valid then, or none."""
-        asked = definition, clock, level, category, group
+        """The limit of a clock that starts on local `day`: the most specific row valid then, or none. Rows for listed
+        grids go before the others of a kind of case, whatever these select."""
+        asked = definition, clock, level, category, group, listed
         found = self._limits_of.get(asked)
         if found is None:
             places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
-            keys = [(kind, *place) for kind in (definition, "") for place in places]
+            of = (True, False) if listed else (False,)
+            keys = [(kind, each, *place) for kind in (definition, "") for each in of for place in places]
             rows = [[row for row in self._limits.get(key, ()) if row.level in (0, level)] for key in keys]
             found = [row for of_key in rows for row in sorted(of_key, key=lambda row: -row.level)]
             self._limits_of[asked] = found

@@ -105,6 +105,7 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
     valid_to: int = 0  # inclusive; 0: open
     basis: str = ""  # where the figure comes from, e.g. "our proposal"
     definition: str = ""  # the kind of case; empty: every one that has the clock
+    listed: bool = False  # only of problems that were reported in a grid that is listed as a key area
 
 
 ESCALATE, BEAR = "escalate", "bear:"
@@ -184,6 +185,7 @@ class DutyRow(Struct, frozen=True, omit_defaults=True):
     reports_to: tuple[str, ...] = ()  # who is told when it is kept or missed: words of routing.recipients
     calendar: str = ""  # owed in periods only in which this calendar has working time; empty: in every one
     basis: str = ""  # where it comes from
+    listed: bool = False  # owed only in periods at whose beginning the post's grid is listed as a key area
 
     def owed_by(self, post: Post, level: int) -> bool:
         """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing, nor do machines."""
@@ -257,6 +259,7 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     per: str = ""  # what it charges for: an outlet, a case
     charged: Literal["", "unit", "government"] = ""  # the responsible unit, or the government or committee of the place
     basis: str = ""  # where it comes from
+    lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
 
 
 MOST_FEN = 2**53 - 1

@@ -1,13 +1,13 @@
 """Lints what a pack says of supervision (督办): its actions, who decides each, and the rows that select them."""
 
 from schemas.kinds.supervision import MOST_COUNTED
-from workflows.definitions import OF_ACTIONS
+from workflows.definitions import DEFINITIONS, OF_ACTIONS
 from workflows.definitions.supervision import DECIDED
 from workflows.policy.lint.context import LintContext, one_of
 from workflows.policy.model import BEAR, MOST_FEN, ActionRow
 
 ACTIONS, LIMITS, ROLES_FILE = "actions.csv", "limits.csv", "roles.csv"
-RUNGS, NOTICES = "rungs.csv", "notices.csv"
+RUNGS, NOTICES, DUTIES = "rungs.csv", "notices.csv", "duties.csv"
 
 
 def lint_actions(context: LintContext) -> None:
@@ -61,6 +61,21 @@ def lint_called_for(context: LintContext) -> None:
         if wanted and rung.offset == "before":
             text = "nothing is called for before a deadline has passed"
             context.error(RUNGS, index, "act", text, "write at or after as offset, or empty the cell")
+
+
+def lint_listed(context: LintContext) -> None:
+    """Rows for listed grids stand where an action lists some, and limits among them are of what is reported."""
+    lists = any(action.lists for action in context.pack.actions)
+    limits = [(LIMITS, index) for index, row in enumerate(context.pack.limits) if row.listed]
+    for file, index in (*limits, *((DUTIES, index) for index, row in enumerate(context.pack.duties) if row.listed)):
+        if not lists:
+            text = f"no action of {ACTIONS} lists a grid: this row never holds"
+            context.error(file, index, "listed", text, "let an action list (lists), or empty the cell")
+    for _, index in limits:
+        definition = DEFINITIONS.get(context.pack.limits[index].definition)
+        if definition is not None and (definition.of_actions or not definition.reads_home):
+            text = f"of {definition.name} nobody asks whether its grid is listed: it is not reported"
+            context.error(LIMITS, index, "listed", text, "name a kind of case that is reported, or empty the cell")
 
 
 def lint_amount(context: LintContext, index: int, action: ActionRow) -> None:
