@@ -26,7 +26,7 @@ from engine.views.questions import BadQuestion, check_limit
 from engine.views.readers import NotReadable, check_list, extent
 from schemas.derived_ids import derived_subject, home_subject
 from schemas.kinds.duty import Duty
-from schemas.kinds.home import Home, Listing
+from schemas.kinds.home import KEPT_MS, Home, Listing
 from schemas.partition import partition_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case
@@ -112,9 +112,9 @@ class Bearing(NamedTuple):
         return any(since <= begins and (end is None or begins < end) for since, end in spans)
 
     def may_bear(self, row: DutyRow, grid: str, begins: int, now: int) -> bool:
-        """Whether a duty of a grid may be borne at an instant, as far as that is listed. Once the period has begun its
-        case says whether it was."""
-        if not row.listed or begins < now - BEARING_MS:
+        """Whether a duty of a grid may be borne at an instant, as far as that is listed. Of a period that began longer
+        ago than ended listings are kept only its case says whether it was."""
+        if not row.listed or begins < now - KEPT_MS:
             return True
         policy = self.policy
         return listing_of(self.listings(policy.home(grid)), policy.path(grid), policy, begins) is not None
@@ -198,6 +198,13 @@ def bearing(connection: Connection, policies: Policies, names: Names, since: int
                 found.setdefault(digest, {}).setdefault(row.partition, []).append((begin, end))
     listings = cache(partial(listings_of, connection))
     return [Bearing(policies.get(connection, digest), spans, len(rows), listings) for digest, spans in found.items()]
+
+
+def is_borne(connection: Connection, place: Place, now: int) -> bool:
+    """Whether what is owed in key areas was borne, where nobody but its case can say it any more."""
+    begins = first_instant(place.period, place.policy.clock_of_days)
+    known = not place.row.listed or begins >= now - KEPT_MS
+    return known or bool(slices.read_cases(connection, [place.subject]))
 
 
 def listings_of(connection: Connection, home: str) -> tuple[Listing, ...]:

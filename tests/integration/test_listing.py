@@ -17,11 +17,13 @@ from msgspec.structs import replace
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
 from engine.policies import Policies
+from engine.principals import Principal
 from engine.replay import export_log, replay_events, replay_log
 from engine.runtime import Engine
 from engine.store import exports
 from engine.views.duties import DutyQuestion, duty_page
 from engine.views.names import active_names
+from engine.views.phone_pack import phone_pack
 from gridpatrol.render.story import story
 from lab import runs
 from lab.runs import engine_on, install
@@ -145,6 +147,11 @@ def test_a_phone_takes_along_what_it_will_owe_while_the_grid_is_listed(tmp_path:
         coming = [first for first, state in owed(engine, now, MEMBER)]
         assert coming == [f"2026-03-{day:02}" for day in range(3, 10)]
         assert owed(engine, now, OTHER) == []
+        with engine.database.read() as connection:
+            pack = phone_pack(connection, Policies(), Principal("phone", frozenset({MEMBER})), MEMBER, now)
+        assert [(each.grid, each.by, each.until[:10]) for each in pack.listed] == [(LEAF, WATCH, "2026-03-31")]
+        [extra] = [duty for duty in pack.posts[0].duties if duty.code == EXTRA.code]
+        assert [each.first for each in extra.periods] == ["2026-03-03", "2026-03-04"]
         replay_events(
             engine, [said("supervision.revoked", "WY-OFFICE", now + DAY, WATCH, reason="error")], "x", now + DAY
         )
