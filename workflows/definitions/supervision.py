@@ -24,6 +24,7 @@
 """
 
 from schemas import facts
+from schemas.derived_ids import home_subject
 from schemas.envelope import is_subject
 from schemas.kinds import supervision
 from schemas.kinds.incident import HOLD_LIFTED, HOLD_PLACED, HoldLifted, HoldPlaced
@@ -141,6 +142,8 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
         remedy = "name a case of another home in data.reference"
         detail = f"must be the id of a case of the same home, {home}.<UUIDv7>: {remedy}"
         return Refusal(Reason.INVALID, "data.about", detail)
+    if data.about == home_subject(home):  # to which it could say nothing
+        return Refusal(Reason.INVALID, "data.about", "this is the case of the home itself: name its grid as data.grid")
     about = d.find(data.about) if data.about else None
     grid = place_of(d, data, home, about)
     if isinstance(grid, Refusal):
