@@ -1,4 +1,4 @@
-"""The ids of cases that nobody mints: those that time bears, and the case of each home.
+"""The ids of cases that nobody mints: those that time bears, those that a rung calls for, and the case of each home.
 
 Two who derive one get the same. So a birth twice is one case, and an offline phone knows the subject of a duty whose
 birth it has not seen. The id has the shape of a UUIDv7: 48 bits of milliseconds, then the beginning of a SHA-256, with
@@ -9,6 +9,8 @@ version and variant set.
 from functools import lru_cache
 from hashlib import sha256
 from uuid import UUID
+
+from schemas.partition import home_of
 
 SCHEME = "gridpatrol.derived.1"
 """Stands at the beginning of what is hashed. Another way of deriving would get another one."""
@@ -30,6 +32,13 @@ def derived_subject(home: str, definition: str, row: str, post: str, first_day: 
 def home_subject(home: str) -> str:
     """The id of the case of a home itself. It has no row, no post, no day and no instant."""
     return f"{home}.{_uuid('|'.join((SCHEME, home, HOME, '', '', '')), 0)}"
+
+
+def called_subject(case: str, definition: str, clock: str, level: int, cycle: int, target: int, action: str) -> str:
+    """The id of the case of a kind that the rungs of a clock call for about a case, for one target of that clock. Its
+    milliseconds are those of that case, so that repeats of a rung name the same one."""
+    named = "|".join((SCHEME, case, definition, f"{clock}.{level}", str(cycle), str(target), action))
+    return f"{home_of(case)}.{_uuid(named, instant_of(case))}"
 
 
 def instant_of(subject: str) -> int:

@@ -42,6 +42,9 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     spot: tuple[int, int] | None = None
     how: str = ""  # its grid was sent, located, the speaker's own, the home for want of a better one, or a successor
     remark: str = ""  # of the position: elsewhere, off_map, no_position
+    listed: str = ""  # the supervision by which the grid, or one above it, is listed as a key area; empty: none
+    listed_since: Ms | None = None
+    listed_until: Ms | None = None
 
 
 class Born(Fact, frozen=True, tag="case.born"):

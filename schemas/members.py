@@ -27,6 +27,10 @@ UnitCode = Annotated[
     ),
 ]
 """责任单位. It stays in the log and in facts, so it is a code, in ASCII so that no name passes for one."""
+Day = Annotated[
+    str,
+    Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)", description="a local day of the pack", examples=["2026-12-31"]),
+]
 LimitText = Annotated[
     str,
     Meta(

@@ -17,7 +17,7 @@ from schemas.kinds import incident
 from schemas.members import EventData, Source
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import routing, sla
+from workflows import listing, routing, sla
 from workflows.case import TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.duplicates import (
@@ -203,6 +203,7 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             spot=point if shifted else None,
             how=placed.how,
             remark=placed.remark,
+            **listing.at_report(d, d.register.path(placed.grid)),
         )
     )
     tell_evidence(d, data.evidence)

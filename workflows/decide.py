@@ -25,6 +25,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import (
     birth,
+    calling,
     effects,
     holding,
     homes,
@@ -46,7 +47,7 @@ from workflows.machine import Definition, Speaker, nobody
 from workflows.periods import spread_of
 from workflows.permissions import claim_of, forbid, offline_allowance
 from workflows.policy.index import Policy
-from workflows.policy.model import Post
+from workflows.policy.model import ESCALATE, Post
 from workflows.turn import EventOutcome, HeldSend, Others, Result, Sent, Turn
 
 DUE = "gridpatrol.clock.due"
@@ -101,6 +102,8 @@ def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | N
     """A decision becomes a step of its case. What it says to other cases is carried out right after it, in order, each
     with all that follows from it."""
     notices.give(d)
+    if facts.ClockContradicted in d.told:
+        calling.take_back(d)
     for sent in turn.on_their_way(turn.add(d, cause, settles), d.arrival):
         if turn.stands(sent.send.to):
             turn.held.append(HeldSend(sent))
@@ -183,7 +186,8 @@ def _birth(
     if refused:
         return refused
     _move(d, definition, trigger, dest)
-    birth.total_clock(d, data)
+    if definition.ends:
+        birth.total_clock(d, data)
     return d
 
 
@@ -311,8 +315,14 @@ def _hear(turn: Turn, sent: Sent) -> None:
     if turn.others.left_out(case) or (send.bears == case.definition if case.opened else not send.bears):
         return
     rules = turn.others.rules(case, register)
-    # What was due of it before comes first, also where it would have come up later within a spread.
-    while (due := case.next_at) is not None and due < sent.arrival and not turn.others.refused(case):
+    # What was due of it before comes first, also where it would have come up later within a spread. What a home is to
+    # bear it bears as of the period's beginning, whatever it hears before it comes to that.
+    while (
+        not is_home(case.id)
+        and (due := case.next_at) is not None
+        and due < sent.arrival
+        and not turn.others.refused(case)
+    ):
         with turn.under(turn.others.register(case, register)):
             _fire(turn, case, rules, due, sent.arrival)
         case = turn.cases[case.id]
@@ -424,14 +434,17 @@ def quarantine_home(case: Case, at: int, course: homes.Course, *, on: bool = Tru
 
 
 def _ring(d: Decision, clock: Clock) -> facts.Cause:
-    """Fire a rung. Where the pack says so it also escalates the case, if it can be escalated and a level is above."""
+    """Fire a rung. Where the pack says so it also escalates the case, if it can be escalated and a level is above, or
+    calls for a supervision about it."""
     definition = DEFINITIONS[d.case.definition]
     if is_spread(d.case):
         d.spread = spread_of(d.case.id)
     row, breach = sla.ring(d, clock)
     if breach and clock.level == holding.turn(d.case) != len(d.case.path):
         _pass_turn(d, definition, clock)
-    if row.act == "escalate":
+    if row.calls_for and not definition.of_actions:
+        calling.call_for(d, clock, row)
+    if row.act == ESCALATE:
         transitions = definition.table.get((definition.escalates, d.case.state))
         to = routing.next_above(d.case, "timeout", d.rules, d.register)
         if transitions and to:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.derived_ids import home_subject
+from schemas.kinds.home import HOME
 from schemas.members import EventData, Fact
 from schemas.partition import home_of
 from workflows.case import Case, Clock, apply
@@ -130,12 +131,17 @@ class Decision:
 
     def send(self, to: str, trigger: str, data: EventData, bears: str = "") -> None:
         """Say something to another case of the same home. ValueError where it lies in another one, or is the case of
-        the home itself, to which nobody speaks."""
+        the home itself, to which nobody speaks but who lists a grid of it."""
         if home_of(to) != home_of(self.case.id):
             raise ValueError(f"{trigger} is said to a case of another home")
-        if to == home_subject(home_of(to)):
+        if to == home_subject(home_of(to)) and trigger not in HOME.sends:
             raise ValueError(f"{trigger} is said to the case of the home itself")
         self.sends.append(Send(to, trigger, data, bears))
+
+    def begin_at(self, instant: int) -> None:
+        """Date it at an instant, where that is later: before that nobody could know of it."""
+        self.arrival, self.latest = max(self.arrival, instant), max(self.latest, instant)
+        self.released = max(self.released, instant)
 
     def judged(self, floor: int) -> int:
         """The believed instant, not before `floor` and not after arrival."""

@@ -4,8 +4,9 @@
    seven days apart. Both are functions of the log, so whatever comes late (spread, in quarantine) decides as if it had
    come in its time.
 2. When a period begins, the home bears what is owed in it under the pack that is active then: what stands on its first
-   day. It does so by sends, a bounded number in one firing, and goes on at the same instant in the next one. Births
-   come up within a spread; as soon as the home knows of a further activation they wait no longer.
+   day, and what is owed in key areas only where the grid is listed at that instant. It does so by sends, a bounded
+   number in one firing, and goes on at the same instant in the next one. Births come up within a spread; as soon as the
+   home knows of a further activation they wait no longer.
 3. An activation comes up a millisecond before its arrival. What was owed under the pack before and stands no more under
    the new one ends, in the period that holds its arrival; what is over stays as it is.
 4. What ends on a day within its period, as the active pack says (`valid_to`), ends with the last millisecond of that
@@ -30,6 +31,7 @@ from workflows.clocks.calendar import Calendar
 from workflows.decision import Decision
 from workflows.definitions import BEARING, births_before
 from workflows.definitions.home import ENTERED
+from workflows.listing import listing_of
 from workflows.machine import Bears, Owed
 from workflows.periods import SPREAD_MS, Period, first_instant, holding, last_instant, next_period, spread_of
 from workflows.policy.index import Policy
@@ -158,7 +160,7 @@ def come_up(case: Case, at: int, course: Course, find: Callable[[str], Case | No
     It is done under the pack that was active when it was due, whenever the home comes to it.
     """
     home, own = home_of(case.id), case.own
-    if not isinstance(own, Home):
+    if not isinstance(own, Home) or not own.packs:
         return enter(case, at, course), cause_of(at, 0)
     births, ends = next_births(home, own, course), next_ends(home, own, course)
     activation = course.activation(own.packs)
@@ -181,26 +183,28 @@ def cause_of(due: int, index: int) -> facts.Cause:
 def quarantine(case: Case, at: int, course: Course, *, on: bool, detail: str = "") -> tuple[Decision, facts.Cause]:
     """Let a home stand still after a firing that failed, or (`on` false) let it go on: it knows then of activations
     that have come meanwhile, and catches up."""
-    own = case.own
-    if not isinstance(own, Home):
+    own = case.own if isinstance(case.own, Home) else Home()
+    if on and not own.packs:
         d = enter(case, at, course)
     else:
-        policy = course.pack(own.packs)
+        policy = course.pack(own.packs or len(course.activations))
         d = Decision(case, policy, policy, at, at)
     d.tell(facts.Quarantined(on=on, detail=detail))
-    if not on and isinstance(own, Home):
+    if not on and own.packs:
         turn(d, own, course)
     return d, facts.Cause(type="gridpatrol.incident.quarantined", source="engine", id=case.id, occurred=at)
 
 
 def enter(case: Case, at: int, course: Course) -> Decision:
-    """The first firing of a home, by the activation that has entered it. What began before is not owed."""
+    """The first firing of a home, by the activation that has entered it. What began before is not owed. One of which a
+    grid is listed may stand already."""
     packs = next(k for k, (_, arrival) in enumerate(course.activations, 1) if arrival > at)
     policy, home = course.pack(packs), home_of(case.id)
     d = Decision(case, policy, policy, at, at)
     path = policy.path(home)
-    d.tell(facts.Born(definition=HOME, policy=policy.hash, by="", path=path, occurred=at, judged=at))
-    d.tell(facts.Moved(trigger="pack.activated", was=AWAITED, state=ENTERED, judged=at))
+    if not case.opened:
+        d.tell(facts.Born(definition=HOME, policy=policy.hash, by="", path=path, occurred=at, judged=at))
+        d.tell(facts.Moved(trigger="pack.activated", was=AWAITED, state=ENTERED, judged=at))
     turn(d, Home(packs=packs, pack=policy.hash, upto=at), course)
     return d
 
@@ -217,6 +221,9 @@ def bear(d: Decision, own: Home, course: Course) -> Home:
         d.tell(Unobserved(begin=begin, end=end))
     for index, each in enumerate(all_owed[own.index :], own.index):
         if silences.get(each.owed.period, NOTHING) is not None or not each.bears.stands(policy, each.owed, first):
+            continue
+        grid = each.bears.listed(policy, each.owed)
+        if grid and listing_of(own.listings, policy.path(grid), policy, begins) is None:
             continue
         if len(d.sends) == AT_ONCE:
             return structs.replace(own, index=index)

@@ -132,6 +132,8 @@ class Bears(Struct, frozen=True):
     data with which one is born, by the trigger `born`. `ended` is the trigger of one that is owed no more, and `end()`
     its data. `ends(policy, owed)`: the last local day on which row, post and occupancy stand, as far as the pack says;
     0: it says none. `done` are triggers of what has been done in the period: nobody says them before it begins.
+    `listed(policy, owed)`: the grid that has to be listed as a key area when the period begins; empty: it is owed
+    anyway.
     """
 
     owes: Callable[[Policy, str], Sequence[Owed]]
@@ -142,6 +144,7 @@ class Bears(Struct, frozen=True):
     ended: str
     ends: Callable[[Policy, Owed], int] = lambda policy, owed: 0
     done: tuple[str, ...] = ()
+    listed: Callable[[Policy, Owed], str] = lambda policy, owed: ""
 
 
 Table = dict[tuple[str, str], tuple[tuple[str, tuple[tuple[Guard, bool], ...]], ...]]
@@ -230,6 +233,11 @@ class Definition(Struct, frozen=True, kw_only=True):
     def concealed(self) -> frozenset[str]:
         """The states in which only who began a case and who decides of it read it."""
         return frozenset(state.name for state in self.states.values() if state.concealed)
+
+    @property
+    def ends(self) -> bool:
+        """Whether cases of this kind come to an end, so that they have a clock of the whole case."""
+        return any(state.terminal for state in self.states.values())
 
     @property
     def posts_hold(self) -> bool:

@@ -20,7 +20,7 @@ from workflows.policy.moves import ASKED, MOVES, TO_ACT
 
 def give(d: Decision) -> None:
     """Tell who is told of a decision that is made."""
-    (words_of, telling, reported), told = d.rules.notices(d.case.definition), d.told
+    (words_of, telling, reported), told = d.rules.notices(d.case.definition, d.case.category), d.told
     if telling.isdisjoint(told):
         return
     moves = [move for move in meaning(d) if move in words_of]

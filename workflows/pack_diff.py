@@ -46,7 +46,8 @@ COLUMNS = {
     "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现", "full_at": "满分值",
     "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类", "hold_ms": "告警等待",
     "holds": "督办期间不得办结", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
-    "levels": "层级", "limit": "时限", "loop_alarm": "反复预警周期", "machine": "系统岗位",
+    "levels": "层级", "limit": "时限", "listed": "仅限重点监控区域", "lists": "列为重点监控区域",
+    "loop_alarm": "反复预警周期", "machine": "系统岗位",
     "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
     "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",
     "numerator": "分子", "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限",
@@ -268,27 +269,31 @@ def register_of(pack: Pack) -> Iterator[Compared]:
 def rules_of(pack: Pack) -> Iterator[Compared]:
     """How fast, who is told, who may say what, what is owed."""
     for limit in pack.limits:
-        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level)
+        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level, limit.listed)
         concerns = level_words(pack, limit.level)
         zh, en = CLOCKS.get(limit.clock, ("", limit.clock))
-        of = " ".join(filter(None, (limit.definition, limit.category or limit.group)))
+        of = " ".join(filter(None, (limit.definition, limit.category or limit.group, "listed" * limit.listed)))
         name = f"{zh}时限 {limit.clock}，{concerns[0]} {of}".rstrip(), f"limit of {en}, {concerns[1]} {of}".rstrip()
-        left = without(limit, "clock", "definition", "category", "group", "level")
+        left = without(limit, "clock", "definition", "category", "group", "level", "listed")
         yield Compared("limits.csv", selectors, name, concerns, left)
     for rung in pack.rungs:
         zh, en = CLOCKS.get(rung.clock, ("各时钟", "every clock"))
         word = RUNGS.get(rung.rung, (rung.rung, rung.rung))
-        name = f"{zh}{word[0]} {rung.clock} {rung.rung}", f"rung {rung.rung} of {en} {rung.definition}".rstrip()
+        of = " ".join(filter(None, (rung.definition, rung.category)))
+        name = (
+            f"{zh}{word[0]} {rung.clock} {rung.rung} {rung.category}".rstrip(),
+            f"rung {rung.rung} of {en} {of}".rstrip(),
+        )
         concerns = "接收告警的岗位", "who is told by alerts"
-        place = (rung.definition, rung.clock, rung.rung)
-        yield Compared("rungs.csv", place, name, concerns, without(rung, "clock", "rung", "definition"))
+        place = (rung.definition, rung.category, rung.clock, rung.rung)
+        yield Compared("rungs.csv", place, name, concerns, without(rung, "clock", "rung", "definition", "category"))
     for notice in pack.notices:
         zh, en = MOVES.get(notice.on, ("", notice.on))
-        name = f"{zh}告知 {notice.on} {notice.definition}".rstrip(), f"notice {notice.on} {notice.definition}".rstrip()
+        of = " ".join(filter(None, (notice.definition, notice.category)))
+        name = f"{zh}告知 {notice.on} {of}".rstrip(), f"notice {notice.on} {of}".rstrip()
         concerns = "接收告知的岗位", "who is told of moves"
-        yield Compared(
-            "notices.csv", (notice.definition, notice.on), name, concerns, without(notice, "on", "definition")
-        )
+        left = without(notice, "on", "definition", "category")
+        yield Compared("notices.csv", (notice.definition, notice.category, notice.on), name, concerns, left)
     titles = {name: said.zh for kind in KINDS for name, said in kind.events.items()}
     for role in pack.roles:
         said = titles.get(role.trigger, "")

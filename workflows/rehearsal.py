@@ -189,7 +189,7 @@ class Walk:
         """Hear everything that other cases say; the cases that come of it."""
         for trigger in sorted(self.definition.sends):
             self.done.triggers.add((self.definition.name, trigger, case.state))
-            bears = self.definition.name if trigger in self.definition.births else ""
+            bears = self.definition.name if trigger in self.definition.births and not case.opened else ""
             for data in self.samples.sends[trigger]:
                 cause = facts.Cause(type=SENT, source=self.samples.subject(1), id="1.1", occurred=at)
                 sent = Sent(Send(case.id, trigger, data, bears), cause, at, at)
@@ -299,11 +299,12 @@ class Samples:
             "assisting": [lead],
             "limit": ["1工作日", "1自然日"],
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
-            "unit": ["U-1"],
+            "unit": ["U-1", leaf],
             "site": ["U-1"],
             "by": [self.subject(1)],
             "action": [action.action for action in pack.actions] or ["none"],
             "document": ["1"],
+            "until": [self.later[:10]],
             "into": [self.subject(1)],
             "about": [self.subject(1)],
             "problems": [self.subject(1)],

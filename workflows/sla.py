@@ -52,7 +52,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
     if due is None:
         return Arming()
     past: list[tuple[RungRow, int, int]] = []
-    for row, repeat in d.rules.ladder(clock, d.case.definition)[start:]:
+    for row, repeat in d.rules.ladder(clock, d.case.definition, d.case.category)[start:]:
         instant = rung_instant(row, repeat, due, calendar)
         if instant >= d.arrival:
             if not past:
@@ -69,7 +69,7 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
 
 def position(d: Decision, clock: Clock) -> int:
     """The index of a clock's next rung on its ladder; the ladder's length when none is left."""
-    ladder = d.rules.ladder(clock.name, d.case.definition)
+    ladder = d.rules.ladder(clock.name, d.case.definition, d.case.category)
     for index, (row, repeat) in enumerate(ladder):
         if row.rung == clock.rung and repeat == clock.repeat:
             return index
@@ -137,7 +137,8 @@ def start(
     calendar, basis = d.calendar(code), "ordered"
     if ordered is None and limit is None and not endless:
         day = calendar.local_day(judged)
-        row = rules.limit(name, holder.level if holder else level, case.category, case.group, day, case.definition)
+        of_level, listed = holder.level if holder else level, bool(case.listed)
+        row = rules.limit(name, of_level, case.category, case.group, day, case.definition, listed)
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:
@@ -400,7 +401,8 @@ def ring(d: Decision, clock: Clock) -> tuple[RungRow, bool]:
 
     Returns the rung, and whether it is the first that says overdue.
     """
-    ladder, index, now = d.rules.ladder(clock.name, d.case.definition), position(d, clock), clock.next or 0
+    ladder = d.rules.ladder(clock.name, d.case.definition, d.case.category)
+    index, now = position(d, clock), clock.next or 0
     row, repeat = ladder[index] if index < len(ladder) else (RungRow(clock.name, clock.rung, "at"), clock.repeat)
     coming: tuple[RungRow, int, int] | None = None
     if index + 1 < len(ladder) and clock.due is not None:

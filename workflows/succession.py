@@ -102,7 +102,7 @@ def tell_again(d: Decision, clock: Clock, unit: facts.Unit) -> None:
     has seen that rung is not told again."""
     told = [rung for rung in d.case.alerted if (rung.clock, rung.level) == (clock.name, clock.level)]
     sla.end_alerts(d, clock)
-    words = {row.rung: row.tell for row, _ in d.rules.ladder(clock.name, d.case.definition)}
+    words = {row.rung: row.tell for row, _ in d.rules.ladder(clock.name, d.case.definition, d.case.category)}
     if not told:
         return
     rung = told[-1]

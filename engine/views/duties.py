@@ -5,7 +5,8 @@ days records under them.
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import islice, zip_longest
 from operator import attrgetter
 from typing import NamedTuple
@@ -23,8 +24,9 @@ from engine.views.names import Named, Names, active_names, prefix_of
 from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion, check_limit
 from engine.views.readers import NotReadable, check_list, extent
-from schemas.derived_ids import derived_subject
+from schemas.derived_ids import derived_subject, home_subject
 from schemas.kinds.duty import Duty
+from schemas.kinds.home import KEPT_MS, Home, Listing
 from schemas.partition import partition_of
 from workflows import case as cases
 from workflows.case import AWAITED, Case
@@ -32,6 +34,7 @@ from workflows.clocks.calendar import day_number, day_of_number
 from workflows.clocks.limits import DAY_MS
 from workflows.definitions.duty import DUTY
 from workflows.figures import PERIODS, period_bounds
+from workflows.listing import listing_of
 from workflows.periods import Period, first_instant, following, holding, last_instant
 from workflows.policy.duties import is_owed
 from workflows.policy.index import Policy
@@ -101,11 +104,20 @@ class Bearing(NamedTuple):
     policy: Policy
     spans: Mapping[int, Sequence[tuple[int, int | None]]]
     partitions: int
+    listings: Callable[[str], tuple[Listing, ...]]  # what is listed in a home
 
     def bears(self, home: str, begins: int) -> bool:
         """Whether it bears what begins in a home at an instant."""
         spans = self.spans.get(partition_of(home, self.partitions), ())
         return any(since <= begins and (end is None or begins < end) for since, end in spans)
+
+    def may_bear(self, row: DutyRow, grid: str, begins: int, now: int) -> bool:
+        """Whether a duty of a grid may be borne at an instant, as far as that is listed. Of a period that began longer
+        ago than ended listings are kept only its case says whether it was."""
+        if not row.listed or begins < now - KEPT_MS:
+            return True
+        policy = self.policy
+        return listing_of(self.listings(policy.home(grid)), policy.path(grid), policy, begins) is not None
 
 
 class Place(Struct, frozen=True):
@@ -184,7 +196,21 @@ def bearing(connection: Connection, policies: Policies, names: Names, since: int
             end = after[1] if after else None
             if begin < latest and (end is None or end > earliest):
                 found.setdefault(digest, {}).setdefault(row.partition, []).append((begin, end))
-    return [Bearing(policies.get(connection, digest), spans, len(rows)) for digest, spans in found.items()]
+    listings = cache(partial(listings_of, connection))
+    return [Bearing(policies.get(connection, digest), spans, len(rows), listings) for digest, spans in found.items()]
+
+
+def is_borne(connection: Connection, place: Place, now: int) -> bool:
+    """Whether what is owed in key areas was borne, where nobody but its case can say it any more."""
+    begins = first_instant(place.period, place.policy.clock_of_days)
+    known = not place.row.listed or begins >= now - KEPT_MS
+    return known or bool(slices.read_cases(connection, [place.subject]))
+
+
+def listings_of(connection: Connection, home: str) -> tuple[Listing, ...]:
+    """What is listed in a home, and what was not long ago."""
+    found = [cases.decode(body).own for _, _, body in slices.read_cases(connection, [home_subject(home)])]
+    return next((own.listings for own in found if isinstance(own, Home)), ())
 
 
 def check_known(names: Names, packs: Sequence[Bearing], question: DutyQuestion) -> None:
@@ -220,7 +246,8 @@ def owed_places(
             period = holding(row.period, since)
             while period.first <= until and (begins := first_instant(period, days)) <= horizon:
                 new = (path, post.code, row.code, period.first) > after
-                if new and pack.bears(home, begins) and is_owed(row, post, period.first, policy):
+                owed = new and pack.bears(home, begins) and is_owed(row, post, period.first, policy)
+                if owed and pack.may_bear(row, post.grid, begins, now):
                     subject = derived_subject(home, DUTY.name, row.code, post.code, period.first, begins)
                     yield Place(policy, path, row, post, period, subject)
                 period = following(period)

@@ -1,8 +1,9 @@
 """What a phone takes along (离线包): of the active pack what a member needs to work for a day without a network.
 
 It is told for some posts: their grids with borders, whom they speak to, what they may say, what they owe, the catalogue
-with its limits, and the words of all that. But for the periods of duties it is a function of pack, posts and local day:
-every gateway gives the same bytes, so a phone that asks again is told that nothing has changed.
+with its limits, and the words of all that. But for the periods of duties, and for what is listed as a key area, it is a
+function of pack, posts and local day: every gateway gives the same bytes, so a phone that asks again is told that
+nothing has changed.
 """
 
 from collections.abc import Iterable, Sequence
@@ -149,6 +150,15 @@ class LeftOut(Struct, frozen=True):
     contacts: int = 0
 
 
+class PhoneListing(Struct, frozen=True):
+    """A grid that is listed as a key area (重点监控区域), since when and up to when, and by which supervision."""
+
+    grid: str
+    since: str
+    until: str
+    by: str
+
+
 class PhonePack(Struct, frozen=True, kw_only=True):
     """What a phone takes along of the pack `hash`, on the local day `day`. `choices`: by type of event the members of
     its data that take one of some values. Early events wait for `parked_ms` at most; open cases within `similar_m` are
@@ -175,6 +185,7 @@ class PhonePack(Struct, frozen=True, kw_only=True):
     choices: dict[str, dict[str, list[str]]]
     words: PhoneWords
     left_out: LeftOut
+    listed: list[PhoneListing]
 
 
 def phone_pack(connection: Connection, policies: Policies, principal: Principal, post: str, now: int) -> PhonePack:
@@ -190,7 +201,19 @@ def phone_pack(connection: Connection, policies: Policies, principal: Principal,
         raise BadQuestion("post", reason, "name one: `?post=CODE`; /v1/me lists them")
     made = pack_of_day(register, codes, register.clock_of_days.local_day(now))
     told = [structs.replace(each, duties=coming(connection, policies, names, each, now)) for each in made.posts]
-    return structs.replace(made, posts=told)
+    return structs.replace(made, posts=told, listed=listed_now(connection, names, made.grids, now))
+
+
+def listed_now(connection: Connection, names: Names, grids: Iterable[PhoneGrid], now: int) -> list[PhoneListing]:
+    """What is listed as a key area of the grids that a phone takes along, by the homes of these grids."""
+    register, known = names.register, {grid.code for grid in grids}
+    if not any(action.lists for action in register.pack.actions):
+        return []
+    homes = sorted({register.home(grid) for grid in known})
+    kept = [each for home in homes for each in duties.listings_of(connection, home) if each.since <= now <= each.until]
+    standing = [structs.replace(each, grid=register.standing(each.grid, now)) for each in kept]
+    told = sorted((each for each in standing if each.grid in known), key=lambda each: (each.grid, each.by))
+    return [PhoneListing(each.grid, names.instant(each.since), names.instant(each.until), each.by) for each in told]
 
 
 @lru_cache(maxsize=64)
@@ -228,6 +251,7 @@ def pack_of_day(register: Policy, codes: tuple[str, ...], day: int) -> PhonePack
         choices={event: {name: list(values) for name, values in found.items()} for event, found in CHOICES.items()},
         words=phone_words(register),
         left_out=LeftOut(no_grids, no_borders, no_contacts),
+        listed=[],
     )
 
 
@@ -275,6 +299,8 @@ def coming(connection: Connection, policies: Policies, names: Names, post: Phone
     for pack in duties.bearing(connection, policies, names, today, until):
         for place in duties.owed_places(pack, question, today, until, now, ("", "", "", 0)):
             row, period = place.row, place.period
+            if not duties.is_borne(connection, place, now):
+                continue
             due = names.instant(last_instant(period, place.policy.clock_of_days))
             duty = PhoneDuty(
                 code=row.code,

@@ -168,12 +168,21 @@ def judged_of(step: StepRow, known: Sequence[Fact]) -> int:
     return instant
 
 
+def listed_at_report(fact: facts.Reported, step: StepText) -> str:
+    """That a problem lies in a grid that was listed when it was reported, since when and by what; empty: in none."""
+    if not fact.listed or fact.listed_since is None:
+        return ""
+    since, by = step.beside(fact.listed_since), fact.listed
+    words = step.say(f"重点监控区域（自 {since}，{by}）", f"in a key area, listed since {since} by {by}")
+    return f", {words}" if step.language != "zh" else f"，{words}"
+
+
 def _of_way(fact: Fact, step: StepText) -> str:
     """What is said of the incident's way from unit to unit, and of what stands beside it."""
     names = step.names
     match fact:
         case facts.Reported():
-            return step.word(SOURCES, fact.source)
+            return step.word(SOURCES, fact.source) + listed_at_report(fact, step)
         case facts.Born():
             return f"{step.say('就', 'about')} {fact.about}" if fact.about else ""
         case facts.Assigned():

@@ -11,6 +11,7 @@ from msgspec import Meta, structs
 from schemas.members import (
     BirthData,
     Code,
+    Day,
     EventData,
     EventType,
     Evidence,
@@ -37,18 +38,22 @@ class Proposed(BirthData, frozen=True, kw_only=True):
 
     `department` is who has to answer, else the grid that is named, else who owns the case. `site` is the responsible
     unit (责任单位) that it is about, where it is about one; `count` how many there are of what the action charges for.
+    `until` is the last day on which the grid is to be listed, where the action lists one.
     """
 
     action: Code
     site: UnitCode | None = None
     count: Annotated[int, Meta(ge=1, le=MOST_COUNTED)] = 1
     ground: Sealed | None = None
+    until: Day | None = None
 
 
 class Decided(EventData, frozen=True, kw_only=True):
-    """The deciding office takes it on (决定), perhaps by a document."""
+    """The deciding office takes it on (决定), perhaps by a document. `until`: another day than was proposed up to which
+    the grid is listed."""
 
     document: DocumentNumber | None = None
+    until: Day | None = None
 
 
 class Refused(EventData, frozen=True, kw_only=True):
@@ -96,11 +101,32 @@ class Revoked(EventData, frozen=True, kw_only=True):
     reason: Reason
 
 
+class CalledFor(BirthData, frozen=True, kw_only=True):
+    """A rung of a case calls for an action about that case: the pack proposes it, and an office decides.
+
+    `unit` with `department` is who is charged with the clock, and `at` when it could be known that the rung is due.
+    """
+
+    action: Code
+    unit: Code
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    rung: str
+    at: Ms
+
+
+CALLED_FOR, CONTRADICTED = "supervision.called_for", "supervision.contradicted"
+
+
 class Supervision(Own, frozen=True, tag="supervision"):
     """What a supervision keeps: who has to answer, for what, and which office has it in hand.
 
     `unit` and `office` are grids. `answer`: the unit has to answer; else it is cleared once it was served. `public`:
-    the act is of those that are told in public. `served`: when it was first served.
+    the act is of those that are told in public. `served`: when it was first served. `clock` and `rung`: what called for
+    it, where no post proposed it; `contradicted`: when it was known that this deadline had been met. `until`: the last
+    local day (YYYYMMDD) on which the grid is listed, 0 where none is.
     """
 
     unit: str
@@ -116,6 +142,10 @@ class Supervision(Own, frozen=True, tag="supervision"):
     answers: int = 0
     raised: int = 0
     served: Ms | None = None
+    clock: str = ""
+    rung: str = ""
+    contradicted: Ms | None = None
+    until: int = 0
 
 
 class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
@@ -128,6 +158,7 @@ class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
     answer: bool = False
     public: bool = False
     token: str = ""  # of the sealed ground
+    until: int = 0
 
     def keep(self, own: Own | None) -> Own:
         """All of it but the token."""
@@ -138,7 +169,34 @@ class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
             count=self.count,
             answer=self.answer,
             public=self.public,
+            until=self.until,
         )
+
+
+class SupervisionCalledFor(OwnFact, frozen=True, tag="supervision.called_for"):
+    """A rung of the case of which it speaks has proposed it, and no post."""
+
+    clock: str
+    level: int
+    cycle: int
+    target: int
+    rung: str
+
+    def keep(self, own: Own | None) -> Own:
+        """Which rung it was."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, clock=self.clock, rung=self.rung)
+
+
+class SupervisionContradicted(OwnFact, frozen=True, tag="supervision.contradicted"):
+    """It has turned out that the deadline was met whose rung called for it."""
+
+    at: Ms
+
+    def keep(self, own: Own | None) -> Own:
+        """Whoever reviews it sees that."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, contradicted=self.at)
 
 
 class OfficeNamed(OwnFact, frozen=True, tag="supervision.office_named"):
@@ -160,11 +218,13 @@ class SupervisionDecided(OwnFact, frozen=True, tag="supervision.decided"):
     amount_fen: Fen = 0
     charged: str = ""
     token: str = ""
+    until: int = 0
 
     def keep(self, own: Own | None) -> Own:
         """What was decided."""
         assert isinstance(own, Supervision)
-        return structs.replace(own, document=self.document, amount_fen=self.amount_fen, charged=self.charged)
+        decided = {"document": self.document, "amount_fen": self.amount_fen, "charged": self.charged}
+        return structs.replace(own, **decided, until=self.until)
 
 
 class SupervisionServed(OwnFact, frozen=True, tag="supervision.served"):
@@ -225,6 +285,8 @@ class SupervisionRaised(OwnFact, frozen=True, tag="supervision.raised"):
 
 FACTS: tuple[type[Fact], ...] = (
     SupervisionProposed,
+    SupervisionCalledFor,
+    SupervisionContradicted,
     OfficeNamed,
     SupervisionDecided,
     SupervisionServed,
@@ -250,6 +312,7 @@ SUPERVISION = Kind(
         "supervision.cleared": EventType(Cleared, "销号", {}, "Clear"),
         "supervision.revoked": EventType(Revoked, "撤销", {"reason": "error"}, "Revoke"),
     },
+    sends={CALLED_FOR: CalledFor, CONTRADICTED: EventData},
     facts=FACTS,
     own=Supervision,
     words={

@@ -121,11 +121,17 @@ class Story:
     """A case and what is said to it. Before each event everything that is due fires, as in the engine."""
 
     def __init__(
-        self, rules: Policy | None = None, *, home: str = "WY01", number: int = 1, beside: Beside | None = None
+        self,
+        rules: Policy | None = None,
+        *,
+        home: str = "WY01",
+        number: int = 1,
+        beside: Beside | None = None,
+        id: str = "",
     ) -> None:
         self.rules = rules or weiyang()
         self.register = self.rules
-        self.case = Case(id=subject(home, number))
+        self.case = Case(id=id or subject(home, number))
         self.beside = beside or Beside()
         self.beside.stories[self.case.id] = self
         self.now = at("03-02 09:00")  # a Monday
@@ -202,8 +208,7 @@ class Story:
         """Take the outcome over, after folding its facts, and let the others hear theirs."""
         for step in result.steps:
             if step.case.id not in self.beside.stories:
-                home, _, number = step.case.id.rpartition(".")
-                Story(self.rules, home=home, number=int(number[-12:], 16), beside=self.beside)
+                Story(self.rules, id=step.case.id, beside=self.beside)
             self.beside.stories[step.case.id]._fold(step, heard=step.case.id != self.case.id)
         assert encode(self.case) == encode(result.case), "the case is not the fold of its facts"
         self.last = result

@@ -8,11 +8,12 @@ from __future__ import annotations
 import pytest
 
 from engine.packs import load_pack
-from tests.support.builders import shipped
+from tests.support.builders import changed, shipped
 from tests.unit.test_pack_lint import TEXTS, told
+from workflows.clocks.limits import Limit, parse_limit
 from workflows.policy.compile import compile_pack, compile_rows
 from workflows.policy.lint import lint
-from workflows.policy.model import MOST_FEN, ActionRow, Pack, encode
+from workflows.policy.model import MOST_FEN, ActionRow, LimitRow, NoticeRow, Pack, RungRow, encode
 
 HEADER = "action,title_zh,title_en,public,answer,amount_fen,per,charged,basis\n"
 LETTER = "letter,督办函,Letter,no,,,,,test\n"
@@ -134,3 +135,138 @@ def test_the_sample_pack_has_the_actions_of_the_texts_each_with_its_basis():
         "deduction": (1_000_000 * 100, "outlet", "unit"),  # 每个排污口扣款100万元
         "deduction-discharge": (10_000_000 * 100, "case", "government"),  # 一例一次1000万元
     }
+
+
+RUNGS, NOTICES = TEXTS["rungs.csv"].splitlines()[0], TEXTS["notices.csv"].splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("rung", "finding"),
+    [
+        ("response,due,at,,,,holder,,supervision,letter", ""),
+        ("response,due,at,,,,holder,,,letter", ""),
+        ("accept,more,at,,,,holder,,,litter", ""),
+        ("response,due,at,,,,holder,,supervision,litter", "category: 'litter' is no action"),
+        ("accept,more,at,,,,holder,,incident,letter", "category: 'letter' is no category"),
+        ("accept,more,at,,,,holder,,,leter", "category: 'leter' is no category, and no action"),
+        ("accept,more,at,,,,holder,bear:letter,,", ""),
+        ("accept,more,at,,,,holder,shout,,", "act: 'shout' is unknown"),
+        ("accept,more,at,,,,holder,bear:leter,,", "act: 'leter' is no action"),
+        ("accept,more,at,,,,holder,bear:,,", "act: '' is no action"),
+        ("response,due,at,,,,holder,bear:letter,supervision,", "act: nothing is called for about a supervision"),
+        ("accept,more,before,1 working hour,,,holder,bear:letter,,", "act: nothing is called for before a deadline"),
+    ],
+)
+def test_a_rung_names_an_action_that_selects_it_or_that_it_calls_for(rung: str, finding: str):
+    files = texts()
+    files["rungs.csv"] = TEXTS["rungs.csv"].replace(RUNGS, f"{RUNGS},definition,category") + f"{rung}\n"
+    made = compile_rows(files)
+    problems = told([*made.problems, *(lint(made.pack, 0, made.rows) if made.pack is not None else [])])
+    named = [line for line in problems if "is told of" not in line]
+    assert [line.partition(": ")[2] and finding in line for line in named] == ([True] if finding else []), named
+
+
+def test_a_rung_that_calls_for_what_nobody_decides_is_named():
+    files = texts(roles=RULES.replace("s-decided,supervision.decided,supervisor,1,any,\n", ""))
+    row = "accept,more,at,,,,holder,bear:letter,,\n"
+    files["rungs.csv"] = TEXTS["rungs.csv"].replace(RUNGS, f"{RUNGS},definition,category") + row
+    made = compile_rows(files)
+    assert made.pack is not None
+    errors = [line for line in told(lint(made.pack, 0, made.rows)) if line.startswith("error")]
+    assert len(errors) == 1 and "act: 'letter': nobody may decide it" in errors[0]
+
+
+@pytest.mark.parametrize(("category", "finds"), [("letter", 0), ("litter", 1), ("", 0)])
+def test_a_notice_names_an_action(category: str, finds: int):
+    files = texts()
+    files["notices.csv"] = TEXTS["notices.csv"].replace(NOTICES, f"{NOTICES},definition,category")
+    files["notices.csv"] += f"assigned,holder,supervision,{category}\nassigned,,supervision,{category}\n"
+    made = compile_rows(files)
+    assert made.pack is not None
+    errors = [line for line in told(lint(made.pack, 0, made.rows)) if line.startswith("error")]
+    assert len(errors) == 2 * finds + 1 and "assigned stands in row" in errors[0]
+
+
+def test_rows_for_an_action_go_before_those_for_all_and_a_kind_before_them():
+    rungs = (
+        RungRow("response", "due", "at", tell=("holder",)),
+        RungRow("response", "due", "at", tell=("office",), category="letter"),
+        RungRow("review", "due", "at", tell=("office",), category="letter"),
+        RungRow("response", "due", "at", tell=("supervisor",), definition="supervision"),
+        RungRow("*", "due", "at", tell=("sponsor",), definition="supervision", category="listed"),
+    )
+    notices = (
+        NoticeRow("assigned", ("holder",)),
+        NoticeRow("assigned", ("office",), category="letter"),
+        NoticeRow("urged", ("holder",), "supervision"),
+        NoticeRow("urged", ("sponsor",), "supervision", "listed"),
+        NoticeRow("urged", (), category="letter"),
+    )
+    policy = changed(rungs=rungs, notices=notices)
+
+    def tells(clock: str, *of: str) -> tuple[str, ...]:
+        ((row, _),) = policy.ladder(clock, *of)
+        return row.tell
+
+    assert tells("response", "incident", "D3-01") == ("holder",)
+    assert tells("response", "incident", "letter") == ("office",)
+    assert tells("response", "supervision", "letter") == ("supervisor",)
+    assert tells("review", "supervision", "letter") == ("office",)
+    assert tells("response", "supervision", "listed") == ("sponsor",)
+    assert tells("review", "supervision", "circular") == ()
+    told_of = {
+        of: policy.notices(*of).words for of in (("supervision", "letter"), ("supervision", "listed"), ("duty",))
+    }
+    assert told_of == {
+        ("supervision", "letter"): {"assigned": ("office",), "urged": ("holder",)},
+        ("supervision", "listed"): {"assigned": ("holder",), "urged": ("sponsor",)},
+        ("duty",): {"assigned": ("holder",)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("lists", "limit", "finding"),
+    [
+        ("yes", "accept,,,,1 working hour,,,test,,yes", ""),
+        ("yes", "accept,,,,1 working hour,,,test,incident,yes", ""),
+        (
+            "no",
+            "accept,,,,1 working hour,,,test,,yes",
+            "error limits.csv:14 listed: no action of actions.csv lists a grid",
+        ),
+        ("yes", "response,,,,5 days,,,test,supervision,yes", "error limits.csv:14 limit: '5 days' is not a limit"),
+        (
+            "yes",
+            "response,,,,5 working days,,,test,supervision,yes",
+            "error limits.csv:14 listed: of supervision nobody asks",
+        ),
+        ("maybe", "", "error actions.csv:3 lists: 'maybe' is neither yes nor no"),
+    ],
+)
+def test_a_limit_for_listed_grids_stands_where_an_action_lists_some(lists: str, limit: str, finding: str):
+    head = TEXTS["limits.csv"].splitlines()[0]
+    files = texts()
+    files["actions.csv"] = HEADER.replace("basis", "basis,lists") + LETTER + f"watch,重点,,,,,,,test,{lists}\n"
+    files["limits.csv"] = TEXTS["limits.csv"].replace(head, f"{head},definition,listed") + f"{limit}\n" * bool(limit)
+    made = compile_rows(files)
+    problems = told([*made.problems, *(lint(made.pack, 0, made.rows) if made.pack is not None else [])])
+    assert [line[: len(finding)] for line in problems] == [finding] * bool(finding), problems
+
+
+def test_a_row_for_listed_grids_goes_before_all_others_of_its_kind():
+    short, shorter = parse_limit("2工作时"), parse_limit("1工作时")
+    rows = (
+        LimitRow("accept", parse_limit("4工作时"), category="D3-01"),
+        LimitRow("accept", short, listed=True),
+        LimitRow("accept", shorter, definition="service_request"),
+    )
+    policy = changed(limits=rows)
+
+    def limit(kind: str, listed: bool) -> Limit:
+        row = policy.limit("accept", 3, "D3-01", "dust", 20260302, kind, listed)
+        assert row is not None
+        return row.limit
+
+    assert limit("incident", True) == short and limit("incident", False) == parse_limit("4工作时")
+    assert limit("service_request", True) == limit("service_request", False) == shorter
+    assert policy.asks_listed and not changed().asks_listed

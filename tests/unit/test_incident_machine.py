@@ -306,7 +306,7 @@ def test_every_state_can_be_reached_and_every_open_one_left(name):
         leads_on = any(source == state.name and not definition.states[dest].terminal for source, dest in edges)
         # A duty that was missed may be excused: over it stays. What is closed is taken up again where the kind says so.
         assert (state.terminal and leads_on) is ((name, state.name) == ("service_request", "closed"))
-        assert state.terminal or any(source == state.name for source, _ in edges)
+        assert state.terminal or not definition.ends or any(source == state.name for source, _ in edges)
 
 
 @pytest.mark.parametrize("name", DEFINITIONS)

@@ -18,6 +18,7 @@ from consumers.channels.settings import Channel, ChannelFile, Route
 from consumers.performance.fold import fold
 from engine.people import BY_ROLE
 from schemas import facts
+from schemas.derived_ids import home_subject
 from schemas.kinds.supervision import Supervision, SupervisionDecided, SupervisionServed
 from schemas.refusals import Reason
 from tests.support.builders import (
@@ -236,6 +237,13 @@ def test_a_case_of_another_home_is_a_reference():
     assert refused.field == "data.about" and "data.reference" in refused.detail
     letter.proposed(grid="WY01", reference=subject("WY02", 7))
     assert letter.case.reference == subject("WY02", 7)
+
+
+def test_the_case_of_the_home_itself_is_supervised_as_its_grid():
+    refused = Supervised().refused(
+        Reason.INVALID, "supervision.proposed", SUPERVISOR, action="listed", about=home_subject("WY01")
+    )
+    assert refused.field == "data.about" and "data.grid" in refused.detail
 
 
 def test_a_department_is_supervised_in_the_home_of_the_root():
@@ -636,4 +644,4 @@ def test_a_case_that_is_listed_is_held_for_as_long_as_that_is_in_force(data: st.
 
 
 def test_every_event_of_it_is_said_in_these_lives():
-    assert {*DATA, "supervision.proposed", "case.evidence_added"} == SUPERVISION.heard
+    assert {*DATA, "supervision.proposed", "case.evidence_added"} == SUPERVISION.heard - SUPERVISION.sends

@@ -14,7 +14,8 @@ from workflows.policy.model import DutyRow, Grid
 def expected(register: Policy, level: int, since: int, until: int) -> Counter[str]:
     """How many duties are expected in the grids of a level and all below them, by grid: of periods that end in these
     local days, in grids that stand on the period's first day."""
-    duties, found = register.pack.duties, Counter[str]()
+    duties = [duty for duty in register.pack.duties if not duty.listed]  # no pack says which grids are listed
+    found = Counter[str]()
     periods = {duty.code: periods_of(register, duty, since, until) for duty in duties}
     for grid in register.pack.grids:
         path = register.path(grid.code)

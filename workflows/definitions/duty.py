@@ -238,6 +238,11 @@ def last_day(policy: Policy, owed: machine.Owed) -> int:
     return min((entry.valid_to for entry in (post, policy.grids[post.grid]) if entry.valid_to), default=0)
 
 
+def listed_grid(policy: Policy, owed: machine.Owed) -> str:
+    """The grid of a post whose duty is owed only while that is listed; empty: it is owed anyway."""
+    return policy.posts[owed.post].grid if policy.duties[owed.row].listed else ""
+
+
 def born(policy: Policy, owed: machine.Owed, period: periods.Period) -> Owed:
     """What the home says when a period of a duty begins."""
     row, post = policy.duties[owed.row], policy.posts[owed.post]
@@ -324,6 +329,14 @@ DUTY = define(
     at_end=report_end,
     counts_at=due_of,
     bears=machine.Bears(
-        owed_in, stands, born, EventData, born="duty.owed", ended="duty.void", ends=last_day, done=(RECORDED,)
+        owed_in,
+        stands,
+        born,
+        EventData,
+        born="duty.owed",
+        ended="duty.void",
+        ends=last_day,
+        done=(RECORDED,),
+        listed=listed_grid,
     ),
 )

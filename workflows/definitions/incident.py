@@ -403,4 +403,5 @@ INCIDENT = define(
     resumes="incident.resumed",
     at_end=merging.at_end,
     tolerance=TOLERANCE,
+    reads_home=True,
 )

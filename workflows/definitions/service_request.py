@@ -159,4 +159,5 @@ SERVICE_REQUEST = define(
     tolerance=TOLERANCE,
     fulfils=FULFILS,
     returns=("incident.returned",),
+    reads_home=True,
 )

@@ -14,16 +14,25 @@
 5. An answer that is not enough is sent back. The office, or one above it, raises it: the next office above serves
    it anew, in another cycle, or revokes it. The unit says none of that of itself, even where its post stands high.
 6. An action of which the pack asks no answer is cleared once it was served.
-7. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
+7. A rung of a case proposes one as well, where the pack says so (`workflows.calling`): by nobody, about that case, of
+   the unit that is charged with the clock. Where that deadline turns out to have been met it is withdrawn, if nobody
+   has decided it, else that stands beside it.
+8. An action that lists (列为重点监控区域) lists the grid in which it lies, from its serving up to the end of a day that
+   is decided, or until it is cleared or revoked (`workflows.listing`).
+9. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
    cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 """
 
 from schemas import facts
+from schemas.derived_ids import home_subject
 from schemas.envelope import is_subject
 from schemas.kinds import supervision
 from schemas.kinds.incident import HOLD_LIFTED, HOLD_PLACED, HoldLifted, HoldPlaced
 from schemas.kinds.supervision import (
+    CALLED_FOR,
+    CONTRADICTED,
     Answered,
+    CalledFor,
     Decided,
     OfficeNamed,
     Proposed,
@@ -32,6 +41,8 @@ from schemas.kinds.supervision import (
     Served,
     Supervision,
     SupervisionAnswered,
+    SupervisionCalledFor,
+    SupervisionContradicted,
     SupervisionDecided,
     SupervisionProposed,
     SupervisionRaised,
@@ -41,7 +52,7 @@ from schemas.kinds.supervision import (
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, merging, sla
+from workflows import birth, effects, holding, listing, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -49,7 +60,10 @@ from workflows.definitions import incident, service_request
 from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
+from workflows.periods import Period, last_instant
+from workflows.policy.csv_tables import parse_day
 from workflows.policy.index import Policy
+from workflows.policy.model import ActionRow
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -73,9 +87,12 @@ SHOWN_ENDS = ("cleared", "rescinded")
 
 TRANSITIONS = (
     Transition("supervision.proposed", (AWAITED,), "proposed"),
+    Transition(CALLED_FOR, (AWAITED,), "proposed"),
     Transition("supervision.decided", ("proposed",), "approved"),
     Transition("supervision.refused", ("proposed",), "declined"),
     Transition("supervision.withdrawn", ("proposed",), "withdrawn"),
+    Transition(CONTRADICTED, ("proposed",), "withdrawn"),
+    Transition(CONTRADICTED, ("approved", *IN_FORCE, *SHOWN_ENDS), "="),
     Transition("supervision.served", ("approved", "elevated"), "served"),
     Transition("supervision.answered", WITH_THE_UNIT, "answered"),
     Transition("supervision.reviewed", ("answered",), "reviewed", ("enough",)),
@@ -93,6 +110,8 @@ TRANSITIONS = (
 )
 
 DECIDED = "supervision.decided"
+MOST_YEARS = 5
+"""So far ahead may the day lie up to which a grid is listed."""
 
 
 def kept_by(case: Case) -> Supervision:
@@ -123,17 +142,62 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
         remedy = "name a case of another home in data.reference"
         detail = f"must be the id of a case of the same home, {home}.<UUIDv7>: {remedy}"
         return Refusal(Reason.INVALID, "data.about", detail)
+    if data.about == home_subject(home):  # to which it could say nothing
+        return Refusal(Reason.INVALID, "data.about", "this is the case of the home itself: name its grid as data.grid")
     about = d.find(data.about) if data.about else None
     grid = place_of(d, data, home, about)
     if isinstance(grid, Refusal):
         return grid
-    unit = unit_of(d, data, grid, about)
+    until = listed_until(d, action, data.until)
+    if isinstance(until, Refusal):
+        return until
+    if refused := refuse_listing(d, action, d.register.path(grid)):
+        return refused
+    unit, path = unit_of(d, data, grid, about), d.register.path(grid)
+    tell_proposed(d, data, action, unit, path, site=data.site or "", count=data.count, until=until)
+    return None
+
+
+def listed_until(d: Decision, action: ActionRow, until: str | None) -> int | Refusal:
+    """The last day on which a grid is to be listed; 0 where none is named."""
+    if until is None:
+        return 0
+    if not action.lists:
+        return Refusal(Reason.INVALID, "data.until", "this action lists no grid: leave it out")
+    day = parse_day(until)
+    today = d.register.clock_of_days.local_day(d.judged(0))
+    if not today <= day <= today + MOST_YEARS * 10_000:
+        return Refusal(Reason.INVALID, "data.until", f"must be a day from today on, within {MOST_YEARS} years")
+    return day
+
+
+def refuse_listing(d: Decision, action: ActionRow, path: tuple[str, ...]) -> Refusal | None:
+    """Why nothing can be listed at a path: it lies above the grids of which each has a home."""
+    level = d.register.options.partition_level
+    if not action.lists or len(path) >= level:
+        return None
+    detail = f"grids of level {level} and below are listed: propose it for each of them, in its own home"
+    return Refusal(Reason.INVALID, "data.grid", detail)
+
+
+def tell_proposed(
+    d: Decision,
+    data: Proposed | CalledFor,
+    action: ActionRow,
+    unit: Owner,
+    path: tuple[str, ...],
+    *,
+    site: str = "",
+    count: int = 1,
+    until: int = 0,
+) -> None:
+    """An action is proposed about something that lies at a path, and a unit would have to answer."""
     d.tell(
         facts.Born(
             definition=supervision.SUPERVISION.name,
             policy=d.rules.hash,
             by=d.by,
-            path=d.register.path(grid),
+            path=path,
             occurred=d.instant,
             judged=d.judged(0),
             about=data.about or "",
@@ -145,13 +209,32 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
         SupervisionProposed(
             unit=unit.grid,
             department=unit.department,
-            site=data.site or "",
-            count=data.count,
+            site=site,
+            count=count,
             answer=action.answer,
             public=action.public,
             token=d.token,
+            until=until,
         )
     )
+
+
+def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: object) -> Refusal | None:
+    """A rung proposes it about its case, and begins it when that could be known."""
+    action, about = d.rules.actions.get(data.action), d.find(data.about or "")
+    if action is None:
+        return effects.unknown_code("data.action", "action")
+    d.begin_at(data.at)
+    register, at = d.register, d.judged(0)
+    unit = register.standing(data.unit, at)
+    grid = register.standing(about.path[-1], at) if about is not None else unit
+    path = register.path(grid) if grid in register.grids else about.path if about is not None else ()
+    if refused := refuse_listing(d, action, path):
+        return refused
+    level = register.grids[unit].level if unit in register.grids else 0
+    tell_proposed(d, data, action, Owner(unit, level, data.department or ""), path)
+    rung = {name: getattr(data, name) for name in ("clock", "level", "cycle", "target", "rung")}
+    d.tell(SupervisionCalledFor(**rung))
     return None
 
 
@@ -187,7 +270,7 @@ def unit_of(d: Decision, data: Proposed, grid: str, about: Case | None) -> Owner
     return Owner(found, register.grids[found].level if found in register.grids else 0, department)
 
 
-def name_office(d: Decision, data: Proposed, speaker: Speaker, state: str) -> Refusal | None:
+def name_office(d: Decision, data: Proposed | CalledFor, speaker: Speaker, state: str) -> Refusal | None:
     """The office that decides gets it first."""
     kept = kept_by(d.case)
     upwards = d.register.path(kept.unit) if kept.unit in d.register.grids else ()
@@ -267,6 +350,11 @@ def may_add(d: Decision, speaker: Speaker) -> Refusal | None:
 def decide(d: Decision, data: Decided, speaker: Speaker) -> Refusal | None:
     """The office decides: from here on it is to be served."""
     kept, action = kept_by(d.case), d.rules.actions[d.case.category]
+    until = listed_until(d, action, data.until)
+    if isinstance(until, Refusal):
+        return until
+    if action.lists and not (until or kept.until):
+        return Refusal(Reason.INVALID, "data.until", "say up to which day the grid is to be listed")
     d.tell(
         SupervisionDecided(
             by=d.by,
@@ -274,6 +362,7 @@ def decide(d: Decision, data: Decided, speaker: Speaker) -> Refusal | None:
             amount_fen=action.amount_fen * kept.count,
             charged=action.charged,
             token=d.token,
+            until=until or kept.until,
         )
     )
     return None
@@ -295,7 +384,19 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
     effects.assign(d, Owner(grid, register.grids[grid].level, kept.department), "served")
     if kept.served is None and holds(d):
         d.send(d.case.about, HOLD_PLACED, HoldPlaced(by=d.case.id))
+    if kept.served is None and kept.until:
+        list_place(d, kept.until)
     return None
+
+
+def list_place(d: Decision, until: int) -> None:
+    """List the grid in which it lies, or the successor of that, up to a day. Of a grid of another home nothing is kept
+    here, and a day that is over lists nothing."""
+    register, since = d.register, d.judged(d.case.judged)
+    grid = register.standing(d.case.path[-1], d.arrival)
+    ends = last_instant(Period("day", until, until), register.clock_of_days)
+    if grid in register.grids and register.home(grid) == home_of(d.case.id) and since <= ends:
+        listing.begin(d, grid, since, ends)
 
 
 def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
@@ -340,6 +441,14 @@ def to_office(d: Decision, why: str) -> None:
     effects.assign(d, Owner(grid, d.register.grids[grid].level), why)
 
 
+def be_contradicted(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
+    """The deadline was met whose rung called for it. That is known now, whenever it was met: an office that let the
+    time for its decision pass has missed it."""
+    d.latest = d.arrival
+    d.tell(SupervisionContradicted(at=d.arrival))
+    return None
+
+
 def end(what: str) -> Effect:
     """An effect of what ends it: who said so, and that it bars no case any more."""
     note = effects.note(what)
@@ -347,6 +456,8 @@ def end(what: str) -> Effect:
     def effect(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
         if kept_by(d.case).served is not None and holds(d):
             d.send(d.case.about, HOLD_LIFTED, HoldLifted(by=d.case.id))
+        if kept_by(d.case).until:
+            listing.end(d)
         return note(d, data, speaker)
 
     return effect
@@ -415,6 +526,7 @@ EFFECTS: dict[str, Effect] = {
     "supervision.raised": raise_level,
     "supervision.cleared": end("cleared"),
     "supervision.revoked": end("revoked"),
+    CONTRADICTED: be_contradicted,
 }
 ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
@@ -434,7 +546,7 @@ SUPERVISION = define(
     STATES,
     TRANSITIONS,
     (enough, asks_no_answer),
-    births={"supervision.proposed": Birth(propose, name_office)},
+    births={"supervision.proposed": Birth(propose, name_office), CALLED_FOR: Birth(be_called_for, name_office)},
     effects=EFFECTS,
     admits=ADMITS,
     clocks=CLOCKS,
@@ -443,6 +555,8 @@ SUPERVISION = define(
     ratios=RATIOS,
     sentences={
         SupervisionProposed: "拟议 proposed",
+        SupervisionCalledFor: "超时自动拟议 proposed by a rung: {clock} {rung}",
+        SupervisionContradicted: "时限未超 the deadline had been met, as is known since {at}",
         OfficeNamed: "决定机关 to be decided by {office}",
         SupervisionDecided: "决定 decided: {document}",
         SupervisionServed: "送达 served on {unit}",
@@ -453,4 +567,5 @@ SUPERVISION = define(
     fulfils=FULFILS,
     listed="asked",
     of_actions=True,
+    reads_home=True,
 )

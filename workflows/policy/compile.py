@@ -21,6 +21,8 @@ from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
+    BEAR,
+    ESCALATE,
     NO_ALLOWANCE,
     ActionRow,
     Authority,
@@ -63,10 +65,14 @@ CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
 )
 LIMITS = Columns(
-    "limits.csv", ("clock", "limit"), ("level", "category", "group", "valid_from", "valid_to", "basis", "definition")
+    "limits.csv",
+    ("clock", "limit"),
+    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed"),
 )
-RUNGS = Columns("rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition"))
-NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note"))
+RUNGS = Columns(
+    "rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition", "category")
+)
+NOTICES = Columns("notices.csv", ("on", "tell"), ("definition", "note", "category"))
 ROLES = Columns(
     "roles.csv",
     ("rule", "trigger", "role"),
@@ -75,12 +81,12 @@ ROLES = Columns(
 DUTIES = Columns(
     "duties.csv",
     ("code", "role", "period"),
-    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
+    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis", "listed"),
 )
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists"),
 )
 TABLES = (
     GRIDS,
@@ -262,11 +268,14 @@ def _limit(row: Row) -> LimitRow | None:
         valid_to=row.day("valid_to"),
         basis=row.text("basis"),
         definition=row.word("definition"),
+        listed=row.yes("listed"),
     )
 
 
 def _rung(row: Row) -> RungRow:
-    offset, act = row.choice("offset", ("before", "at", "after")), row.choice("act", ("", "escalate"))
+    offset, act = row.choice("offset", ("before", "at", "after")), row.word("act")
+    if act not in ("", ESCALATE) and not act.startswith(BEAR):
+        row.bad("act", f"{act!r} is unknown", f"use one of: (empty), {ESCALATE}, {BEAR} with an action of actions.csv")
     return RungRow(
         clock=row.word("clock"),
         rung=row.code("rung"),
@@ -275,15 +284,16 @@ def _rung(row: Row) -> RungRow:
         every=row.limit("every"),
         times=row.number_in("times", 1),
         tell=row.words("tell"),
-        act="escalate" if act else "",
+        act=act,
         definition=row.word("definition"),
+        category=row.word("category"),
     )
 
 
 def notice_row(row: Row) -> NoticeRow:
     """A row of notices.csv."""
     row.needed("on")
-    return NoticeRow(row.word("on"), row.words("tell"), row.word("definition"))
+    return NoticeRow(row.word("on"), row.words("tell"), row.word("definition"), row.word("category"))
 
 
 def duty_row(row: Row) -> DutyRow:
@@ -304,6 +314,7 @@ def duty_row(row: Row) -> DutyRow:
         reports_to=row.words("reports_to"),
         calendar=row.word("calendar"),
         basis=row.text("basis"),
+        listed=row.yes("listed"),
     )
 
 
@@ -321,6 +332,7 @@ def action_row(row: Row) -> ActionRow:
         per=row.text("per"),
         charged="unit" if charged == "unit" else "government" if charged else "",
         basis=row.text("basis"),
+        lists=row.yes("lists"),
     )
 
 

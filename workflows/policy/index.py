@@ -82,13 +82,17 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
-        self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
+        self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
-            self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)
-        self._limits_of: dict[tuple[str, str, int, str, str], list[LimitRow]] = {}  # the most specific one first
+            key = limit.definition, limit.listed, limit.clock, limit.category, limit.group
+            self._limits.setdefault(key, []).append(limit)
+        self._limits_of: dict[tuple[str, str, int, str, str, bool], list[LimitRow]] = {}  # the most specific one first
+        self.asks_listed = any(limit.listed for limit in pack.limits)  # whether a report asks what is listed
         self._roles_of: dict[tuple[str, str], list[str]] = {}
-        self._ladders: dict[tuple[str, str], tuple[tuple[RungRow, int], ...]] = {}
-        self._notices: dict[str, Telling] = {}
+        self._ladders: dict[tuple[str, str, str], tuple[tuple[RungRow, int], ...]] = {}
+        self._notices: dict[tuple[str, str], Telling] = {}
+        self._laddered = frozenset(rung.category for rung in pack.rungs)  # categories that have rungs of their own
+        self._noticed = frozenset(notice.category for notice in pack.notices)
 
     # ---- the register -------------------------------------------------------------------------------------
 
@@ -235,14 +239,16 @@ class Policy:
     # ---- the rules ----------------------------------------------------------------------------------------
 
     def limit(
-        self, clock: str, level: int, category: str, group: str, day: int, definition: str = ""
+        self, clock: str, level: int, category: str, group: str, day: int, definition: str = "", listed: bool = False
     ) -> LimitRow | None:
-        """The limit of a clock that starts on local `day`: the most specific row valid then, or none."""
-        asked = definition, clock, level, category, group
+        """The limit of a clock that starts on local `day`: the most specific row valid then, or none. Rows for listed
+        grids go before the others of a kind of case, whatever these select."""
+        asked = definition, clock, level, category, group, listed
         found = self._limits_of.get(asked)
         if found is None:
             places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
-            keys = [(kind, *place) for kind in (definition, "") for place in places]
+            of = (True, False) if listed else (False,)
+            keys = [(kind, each, *place) for kind in (definition, "") for each in of for place in places]
             rows = [[row for row in self._limits.get(key, ()) if row.level in (0, level)] for key in keys]
             found = [row for of_key in rows for row in sorted(of_key, key=lambda row: -row.level)]
             self._limits_of[asked] = found
@@ -251,15 +257,18 @@ class Policy:
                 return row
         return None
 
-    def ladder(self, clock: str, definition: str = "") -> tuple[tuple[RungRow, int], ...]:
+    def ladder(self, clock: str, definition: str = "", category: str = "") -> tuple[tuple[RungRow, int], ...]:
         """The rungs of a clock as (row, repeat from 0), in order of time whatever their order in the pack.
 
-        They are those of the kind of case, else those of every kind; and of these the clock's own, else those of `*`.
+        They are those of the kind of case, else those of every kind; of these those of the category or action, else
+        those of all; and of these the clock's own, else those of `*`.
         """
-        if (definition, clock) not in self._ladders:
+        asked = definition, clock, category if category in self._laddered else ""
+        if asked not in self._ladders:
             found = [
-                [row for row in self.pack.rungs if (row.definition, row.clock) == (kind, name)]
+                [row for row in self.pack.rungs if (row.definition, row.category, row.clock) == (kind, of, name)]
                 for kind in (definition, "")
+                for of in (asked[2], "")
                 for name in (clock, "*")
             ]
             rows = next(filter(None, found), [])
@@ -271,14 +280,15 @@ class Policy:
                 for k in range(row.times if row.every else 1):
                     distance = -first if row.offset == "before" else first + k * every if row.offset == "after" else 0
                     rungs.append((distance, row, k))
-            self._ladders[definition, clock] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
-        return self._ladders[definition, clock]
+            self._ladders[asked] = tuple((row, k) for _, row, k in sorted(rungs, key=itemgetter(0)))
+        return self._ladders[asked]
 
-    def notices(self, definition: str) -> Telling:
-        """Whom the moves of a kind of case tell."""
-        found = self._notices.get(definition)
+    def notices(self, definition: str, category: str = "") -> Telling:
+        """Whom the moves of a kind of case, of a category or an action, tell."""
+        asked = definition, category if category in self._noticed else ""
+        found = self._notices.get(asked)
         if found is None:
-            found = self._notices[definition] = compile_notices(self.pack.notices, definition)
+            found = self._notices[asked] = compile_notices(self.pack.notices, *asked)
         return found
 
     def role_rows(self, trigger: str, role: str, definition: str = "") -> list[RoleRow]:

@@ -105,6 +105,11 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
     valid_to: int = 0  # inclusive; 0: open
     basis: str = ""  # where the figure comes from, e.g. "our proposal"
     definition: str = ""  # the kind of case; empty: every one that has the clock
+    listed: bool = False  # only of problems that were reported in a grid that is listed as a key area
+
+
+ESCALATE, BEAR = "escalate", "bear:"
+"""What a rung does besides telling: raise the case a level; call for an action, whose code follows."""
 
 
 class RungRow(Struct, frozen=True, omit_defaults=True):
@@ -117,16 +122,24 @@ class RungRow(Struct, frozen=True, omit_defaults=True):
     every: Limit | None = None  # repeat distance, after the first time
     times: int = 1  # how often it fires at most
     tell: tuple[str, ...] = ()  # words of routing.recipients
-    act: Literal["", "escalate"] = ""  # a rung that also raises the case to the next level, where the pack says so
+    act: str = ""  # what the rung does besides: `escalate` raises the case a level, `bear:ACTION` calls for an action
     definition: str = ""  # the kind of case; empty: every one that has the clock
+    category: str = ""  # only of cases of this category, or of this action; empty: of all
+
+    @property
+    def calls_for(self) -> str:
+        """The action that is proposed about the case when it fires; empty: none."""
+        return self.act.removeprefix(BEAR) if self.act.startswith(BEAR) else ""
 
 
 class NoticeRow(Struct, frozen=True, omit_defaults=True):
-    """Who is told of a move of a case. A kind of case that has a row of its own for a move has this one alone."""
+    """Who is told of a move of a case. A kind of case that has a row of its own for a move has this one alone, and so
+    has a category of it."""
 
     on: str  # a word of workflows.notices.MOVES
     tell: tuple[str, ...] = ()  # words of routing.recipients
     definition: str = ""  # the kind of case; empty: every one
+    category: str = ""  # only of cases of this category, or of this action; empty: of all
 
 
 NO_ALLOWANCE = "none"
@@ -172,6 +185,7 @@ class DutyRow(Struct, frozen=True, omit_defaults=True):
     reports_to: tuple[str, ...] = ()  # who is told when it is kept or missed: words of routing.recipients
     calendar: str = ""  # owed in periods only in which this calendar has working time; empty: in every one
     basis: str = ""  # where it comes from
+    listed: bool = False  # owed only in periods at whose beginning the post's grid is listed as a key area
 
     def owed_by(self, post: Post, level: int) -> bool:
         """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing, nor do machines."""
@@ -245,6 +259,7 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     per: str = ""  # what it charges for: an outlet, a case
     charged: Literal["", "unit", "government"] = ""  # the responsible unit, or the government or committee of the place
     basis: str = ""  # where it comes from
+    lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
 
 
 MOST_FEN = 2**53 - 1

@@ -40,10 +40,12 @@ class Telling(NamedTuple):
     reported: frozenset[str]
 
 
-def compile_notices(rows: Iterable[NoticeRow], definition: str) -> Telling:
-    """The rows for a kind of case: of each move its own row, else that of every kind."""
+def compile_notices(rows: Iterable[NoticeRow], definition: str, category: str = "") -> Telling:
+    """The rows for a kind of case: of each move its own row, else that of every kind; and of these that of the category
+    or action, else that of all."""
     known = tuple(rows)
-    words = {row.on: row.tell for kind in ("", definition) for row in known if row.definition == kind}
+    selectors = [(kind, of) for kind in ("", definition) for of in ("", category)]
+    words = {row.on: row.tell for each in selectors for row in known if (row.definition, row.category) == each}
     words = {move: words[move] for move in MOVES if words.get(move)}
     others = {move: tuple(word for word in told if word != REPORTER) for move, told in words.items()}
     reported = frozenset(move for move, told in words.items() if REPORTER in told)

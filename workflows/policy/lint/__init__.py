@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from workflows.policy.lint.actions import lint_actions, lint_selected
+from workflows.policy.lint.actions import lint_actions, lint_called_for, lint_listed, lint_selected
 from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.duties import lint_duties
@@ -63,6 +63,8 @@ CHECKS = (
     lint_assessment,
     lint_actions,
     lint_selected,
+    lint_called_for,
+    lint_listed,
     lint_fixings,
 )
 

@@ -49,7 +49,7 @@ def lint_duties(context: LintContext) -> None:
         if duty.role not in ROLES or duty.role in OWES_NOTHING:
             continue
         found = bearers(context, duty)
-        patrolled |= {post.grid for post in found}
+        patrolled |= {post.grid for post in found if not duty.listed}
         if not found:
             text = f"{duty.code!r}: no post owes it"
             context.warning(DUTIES, index, "role", text, "fill a post of this role at these levels in posts.csv")

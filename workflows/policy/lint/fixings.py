@@ -89,6 +89,7 @@ def held(context: LintContext, category: Category, clock: str) -> bool:
     levels = (0,) if clock == TOTAL else (0, category.level, context.leaf_level)
     return any(
         row.clock == clock
+        and not row.listed
         and row.category in ("", category.code)
         and row.group in ("", category.group)
         and row.level in levels

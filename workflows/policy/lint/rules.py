@@ -112,7 +112,7 @@ def lint_unnamed(context: LintContext) -> None:
 
 def lint_limits(context: LintContext) -> None:
     """Every limit names a known clock, level, category and group; those with equal selectors follow each other."""
-    equals: dict[tuple[str, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
+    equals: dict[tuple[str, bool, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
         if row.clock not in CLOCKS:
             context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS, len(CLOCKS)))
@@ -140,7 +140,8 @@ def lint_limits(context: LintContext) -> None:
         if not row.basis:
             remedy = "say where the figure comes from, or write: our proposal"
             context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
-        equals[row.definition, row.clock, row.level, row.category, row.group].append((index, row))
+        selectors = row.definition, row.listed, row.clock, row.level, row.category, row.group
+        equals[selectors].append((index, row))
     for rows in equals.values():
         rows.sort(key=lambda entry: entry[1].valid_from)
         for (first, earlier), (index, later) in pairwise(rows):
@@ -179,14 +180,14 @@ def lint_coverage(context: LintContext) -> None:
 
 def lint_rungs(context: LintContext) -> None:
     """Every rung has a known clock, a distance and repeats that fit, and alerts known recipients."""
-    seen: dict[tuple[str, str, str], int] = {}
+    seen: dict[tuple[str, str, str, str], int] = {}
     if not context.pack.rungs:
         text = "no clock has a rung: deadlines pass, and nobody is told"
         context.problems.warning(RUNGS, 0, "", text, "say in rungs.csv who, and when")
     for index, rung in enumerate(context.pack.rungs):
         if rung.clock not in (*CLOCKS, "*"):
             context.error(RUNGS, index, "clock", f"{rung.clock!r} is no clock", one_of(("*", *CLOCKS), len(CLOCKS) + 1))
-        key = rung.definition, rung.clock, rung.rung
+        key = rung.definition, rung.category, rung.clock, rung.rung
         if seen.setdefault(key, index) != index:
             first = context.row(RUNGS, seen[key])
             text = f"{rung.clock} {rung.rung} stands in row {first} already"
@@ -219,21 +220,23 @@ def lint_rungs(context: LintContext) -> None:
 
 def lint_notices(context: LintContext) -> None:
     """Every row names a known move, once for each kind of case, and known recipients; every move tells somebody."""
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, str, str], int] = {}
     for index, row in enumerate(context.pack.notices):
         if row.on not in MOVES:
             context.error(NOTICES, index, "on", f"{row.on!r} is no move", one_of(MOVES))
-        if seen.setdefault((row.definition, row.on), index) != index:
-            text = f"{row.on} stands in row {context.row(NOTICES, seen[row.definition, row.on])} already"
-            context.error(NOTICES, index, "on", text, "give each move of a kind of case one row")
+        key = row.definition, row.category, row.on
+        if seen.setdefault(key, index) != index:
+            text = f"{row.on} stands in row {context.row(NOTICES, seen[key])} already"
+            context.error(NOTICES, index, "on", text, "give each move of a kind of case, or of a category, one row")
         for word in row.tell:
             if word not in TELL_OF_MOVES:
                 remedy = one_of(TELL_OF_MOVES, len(TELL_OF_MOVES))
                 context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
-    told = {key for key, index in seen.items() if context.pack.notices[index].tell}
+    everywhere = {(kind, move): index for (kind, of, move), index in seen.items() if not of}
+    told = {key for key, index in everywhere.items() if context.pack.notices[index].tell}
     asks = any(row.trigger in (*PROPOSALS, *EXEMPTIONS) for row in context.pack.roles)
     for name, definition in DEFINITIONS.items() if seen else ():
-        own = {move for kind, move in seen if kind == name}  # a row of its own that names nobody is meant so
+        own = {move for kind, move in everywhere if kind == name}  # a row of its own that names nobody is meant so
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
         here = definition.listed != "never" and bool(definition.bears is None or context.pack.duties)
         here = here and bool(not definition.of_actions or context.pack.actions)

@@ -1,0 +1,62 @@
+"""What a rung calls for (督办建议): a supervision about its case, which the pack proposes and an office decides.
+
+1. A rung with `act` `bear:ACTION` bears it by a send, in the same home. Its id follows from the case, the clock, the
+   cycle, the target and the action: a repeat of the rung, or another rung of that target, bears nothing new.
+2. Who has to answer is who is charged with the clock, which may be another unit than owns the case.
+3. It begins when it could be known that the rung is due: at its instant, or at the arrival that armed it late. So no
+   office has lost time to a phone that was offline, and who read the log how fast changes nothing.
+4. The case tells nothing of it: until it is served nobody who reads the case is to know.
+5. Where it turns out that the deadline was met, what its rungs have called for is told so. It is withdrawn if nobody
+   has decided it, else whoever reviews it sees that.
+6. About a supervision nothing is called for: one that is late is raised a level.
+"""
+
+from schemas import facts
+from schemas.derived_ids import called_subject
+from schemas.kinds import supervision
+from schemas.kinds.supervision import CALLED_FOR, CONTRADICTED, CalledFor
+from schemas.members import EventData
+from workflows import holding
+from workflows.case import Clock
+from workflows.decision import Decision
+from workflows.policy.model import RungRow
+
+KIND = supervision.SUPERVISION.name
+
+
+def call_for(d: Decision, clock: Clock, row: RungRow) -> None:
+    """Let a rung that has just fired bear what it calls for. `clock`: as it was before it fired."""
+    case = d.case
+    unit = case.charge(clock.name, clock.level) or holding.holder_of_clock(d, clock)
+    at = max(clock.next or 0, d.origin.armed_late(clock) or 0)
+    data = CalledFor(
+        about=case.id,
+        action=row.calls_for,
+        unit=unit.grid,
+        department=unit.department or None,
+        clock=clock.name,
+        level=clock.level,
+        cycle=clock.cycle,
+        target=clock.target,
+        rung=row.rung,
+        at=at,
+    )
+    d.send(called_id(case.id, clock, row.calls_for), CALLED_FOR, data, bears=KIND)
+
+
+def take_back(d: Decision) -> None:
+    """Say to what the rungs of a clock have called for that its deadline was met."""
+    case = d.case
+    for fact in d.facts:
+        if isinstance(fact, facts.ClockContradicted):
+            ladder = d.rules.ladder(fact.clock, case.definition, case.category)
+            for action in sorted({row.calls_for for row, _ in ladder} - {""}):
+                called = called_id(case.id, fact, action)
+                if d.find(called) is not None:
+                    d.send(called, CONTRADICTED, EventData())
+
+
+def called_id(case: str, clock: Clock | facts.ClockContradicted, action: str) -> str:
+    """The id of what the rungs of a clock call for."""
+    name = clock.name if isinstance(clock, Clock) else clock.clock
+    return called_subject(case, KIND, name, clock.level, clock.cycle, clock.target, action)
