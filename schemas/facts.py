@@ -42,6 +42,7 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     spot: tuple[int, int] | None = None
     how: str = ""  # its grid was sent, located, the speaker's own, the home for want of a better one, or a successor
     remark: str = ""  # of the position: elsewhere, off_map, no_position
+    site: str = ""  # of the register of sources of pollution
 
 
 class Born(Fact, frozen=True, tag="case.born"):
@@ -155,6 +156,12 @@ class GivenAgainstTable(Fact, frozen=True, tag="incident.given_against_table"):
     reason: str
     by: str
     charged: Unit
+
+
+class SpokeUntrained(Fact, frozen=True, tag="post.spoke_untrained"):
+    """Said by a post that had not been trained before duty (M50), where the pack remarks it."""
+
+    post: str
 
 
 class Returned(Fact, frozen=True, tag="incident.returned"):
@@ -620,6 +627,7 @@ SHARED: tuple[type[Fact], ...] = (
     Dissuaded,
     Escalated,
     GivenAgainstTable,
+    SpokeUntrained,
     Returned,
     Arrived,
     Ordered,

@@ -240,6 +240,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     reopened: int = 0  # when it was taken up again, for the last time; 0: never
     holds: tuple[str, ...] = ()  # supervisions that bar it from ending
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
+    site: str = ""  # the source of pollution of the register at which it was found
 
     @property
     def next_at(self) -> int | None:
@@ -350,7 +351,7 @@ REOPENING = frozenset(kind.name for kind in KINDS if kind.reopens)
 # fmt: off
 _GIVEN_AT_BIRTH = (
     "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key", "spot",
+    "key", "spot", "site",
 )
 # fmt: on
 

@@ -36,6 +36,16 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.problems import Finding, Problems, has_errors
+from workflows.policy.register_rows import (
+    AUTHORITY,
+    BODIES,
+    RESPONSIBILITIES,
+    SITES,
+    authority_row,
+    body_row,
+    responsibility_row,
+    site_row,
+)
 from workflows.policy.settings import (
     FILE,
     Settings,
@@ -57,7 +67,9 @@ GRIDS = Columns(
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
 POSTS = Columns(
-    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to", "machine")
+    "posts.csv",
+    ("code", "title", "role", "grid"),
+    ("department", "vacant", "valid_from", "valid_to", "machine", "kind", "trained_on"),
 )
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
@@ -75,7 +87,7 @@ ROLES = Columns(
 DUTIES = Columns(
     "duties.csv",
     ("code", "role", "period"),
-    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis"),
+    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis", "per"),
 )
 ACTIONS = Columns(
     "actions.csv",
@@ -96,6 +108,10 @@ TABLES = (
     SCORECARDS,
     CONSEQUENCES,
     ACTIONS,
+    BODIES,
+    RESPONSIBILITIES,
+    AUTHORITY,
+    SITES,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -172,7 +188,7 @@ def _assemble(
         zone=settings.zone,
         notice=settings.notice,
         polygons=settings.polygons,
-        levels=levels_of(settings),
+        levels=levels_of(settings, text, problems),
         options=options_of(settings, text, problems),
         calendars=compile_calendars(settings, text, tables[DAYS.file], problems),
         grids=grids,
@@ -183,8 +199,8 @@ def _assemble(
         posts=each(POSTS, _post),
         categories=categories,
         authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
-        limits=each(LIMITS, _limit),
-        rungs=each(RUNGS, _rung),
+        limits=each(LIMITS, limit_row),
+        rungs=each(RUNGS, rung_row),
         notices=each(NOTICES, notice_row),
         roles=tuple(role_row for _, role_row in roles),
         duties=each(DUTIES, duty_row),
@@ -192,6 +208,10 @@ def _assemble(
         scorecards=each(SCORECARDS, scorecard_row),
         consequences=each(CONSEQUENCES, consequence_row),
         actions=each(ACTIONS, action_row),
+        bodies=each(BODIES, body_row),
+        responsibilities=each(RESPONSIBILITIES, responsibility_row),
+        sites=each(SITES, site_row),
+        authority_rows=each(AUTHORITY, authority_row),
     )
     return pack, rows
 
@@ -227,6 +247,8 @@ def _post(row: Row) -> Post:
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
         machine=row.yes("machine"),
+        kind=row.word("kind"),
+        trained_on=row.day("trained_on"),
     )
 
 
@@ -247,7 +269,8 @@ def _category(row: Row) -> Category:
     )
 
 
-def _limit(row: Row) -> LimitRow | None:
+def limit_row(row: Row) -> LimitRow | None:
+    """A row of limits.csv; None: its limit cannot be read."""
     row.needed("limit")
     limit = row.limit("limit")
     if limit is None:
@@ -265,7 +288,8 @@ def _limit(row: Row) -> LimitRow | None:
     )
 
 
-def _rung(row: Row) -> RungRow:
+def rung_row(row: Row) -> RungRow:
+    """A row of rungs.csv."""
     offset, act = row.choice("offset", ("before", "at", "after")), row.choice("act", ("", "escalate"))
     return RungRow(
         clock=row.word("clock"),
@@ -289,6 +313,7 @@ def notice_row(row: Row) -> NoticeRow:
 def duty_row(row: Row) -> DutyRow:
     """A row of duties.csv. A duty without a name is called by its code."""
     about, distinct = row.word("object") or "grid", row.choice("distinct", ("", "day", "place"))
+    per = row.choice("per", ("", "site", "key_site"))
     if about not in ("grid", "chief"):
         row.bad("object", f"{about!r} is unknown", "write grid, or chief for the chief of that grid")
     return DutyRow(
@@ -304,6 +329,7 @@ def duty_row(row: Row) -> DutyRow:
         reports_to=row.words("reports_to"),
         calendar=row.word("calendar"),
         basis=row.text("basis"),
+        per="site" if per == "site" else "key_site" if per else "",
     )
 
 
