@@ -31,6 +31,8 @@ COMMANDS = {
     "channel": "channel",
     "performance": "performance",
     "assess": "assess",
+    "responsible": "responsible",
+    "responsibility": "responsibility",
     "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",
