@@ -32,6 +32,8 @@ COMMANDS = {
     "performance": "performance",
     "assess": "assess",
     "whatif": "whatif",
+    "responsible": "responsible",
+    "responsibility": "responsibility",
     "ledger": "ledger",
     "deadletter": "deadletter",
     "audit": "audit",

@@ -18,13 +18,16 @@ HOME = "home"
 """The definition of the case of a home."""
 
 
-def derived_subject(home: str, definition: str, row: str, post: str, first_day: int, begins: int) -> str:
-    """`<home>.<UUIDv7>` of what a post owes under a row of the pack, in the period that begins on a local day.
+def derived_subject(
+    home: str, definition: str, row: str, post: str, first_day: int, begins: int, site: str = ""
+) -> str:
+    """`<home>.<UUIDv7>` of what a post owes under a row of the pack, in the period that begins on a local day: of each
+    `site`, where the row asks for each one.
 
     `first_day` is YYYYMMDD; `begins` its first instant where the pack is, in milliseconds since 1970 UTC. ValueError
     for an instant before 1970 or beyond what 48 bits hold.
     """
-    named = "|".join((SCHEME, home, definition, row, post, str(first_day)))
+    named = "|".join((SCHEME, home, definition, row, post, str(first_day), *filter(None, (site,))))
     return f"{home}.{_uuid(named, begins)}"
 
 

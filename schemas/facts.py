@@ -45,6 +45,7 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     listed: str = ""  # the supervision by which the grid, or one above it, is listed as a key area; empty: none
     listed_since: Ms | None = None
     listed_until: Ms | None = None
+    site: str = ""  # of the register of sources of pollution
 
 
 class Born(Fact, frozen=True, tag="case.born"):
@@ -158,6 +159,12 @@ class GivenAgainstTable(Fact, frozen=True, tag="incident.given_against_table"):
     reason: str
     by: str
     charged: Unit
+
+
+class SpokeUntrained(Fact, frozen=True, tag="post.spoke_untrained"):
+    """Said by a post that had not been trained before duty (M50), where the pack remarks it."""
+
+    post: str
 
 
 class Returned(Fact, frozen=True, tag="incident.returned"):
@@ -623,6 +630,7 @@ SHARED: tuple[type[Fact], ...] = (
     Dissuaded,
     Escalated,
     GivenAgainstTable,
+    SpokeUntrained,
     Returned,
     Arrived,
     Ordered,

@@ -170,6 +170,8 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
     """Tell what the problem is, where it is, and which open cases may be the same one."""
     if data.category not in d.rules.categories:
         return unknown_code("data.category", "category")
+    if unknown := unknown_site(d.register, data.site):
+        return unknown
     for code in data.touches:
         if code not in d.register.grids:
             return unknown_code("data.touches", "grid")
@@ -195,6 +197,7 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             judged=at,
             touches=placed.touches,
             unit=data.unit or "",
+            site=data.site or "",
             reference=data.reference or "",
             key=correlation_key_as_sent(data, radius) if old else correlation_key(category.code, point, radius),
             lon=position.lon if position else None,
@@ -211,6 +214,13 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
     if same:
         d.tell(facts.Similar(cases=same))
     return None
+
+
+def unknown_site(register: Policy, site: str | None) -> Refusal | None:
+    """The refusal of a site that the register of sources of pollution does not have; None where the pack has none."""
+    if site is None or not register.sites or site in register.sites:
+        return None
+    return unknown_code("data.site", "site")
 
 
 def report_keys(data: incident.ReportSubmitted, measured: tuple[int, ...] | None, register: Policy) -> Sequence[str]:

@@ -241,6 +241,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     holds: tuple[str, ...] = ()  # supervisions that bar it from ending
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
     listed: str = ""  # the supervision by which its grid was listed as a key area when it was reported
+    site: str = ""  # the source of pollution of the register at which it was found
 
     @property
     def next_at(self) -> int | None:
@@ -351,7 +352,7 @@ REOPENING = frozenset(kind.name for kind in KINDS if kind.reopens)
 # fmt: off
 _GIVEN_AT_BIRTH = (
     "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key", "spot", "listed",
+    "key", "spot", "listed", "site",
 )
 # fmt: on
 

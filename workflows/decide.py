@@ -142,6 +142,8 @@ def _decide(
     if post is None or (why := saying.silence_of(post, register, incoming.arrival)):
         why = "no post of the active pack" if post is None else why
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
+    if refused := saying.refuse_untrained(post, register, incoming.arrival):
+        return refused
     came = incoming.first_arrival or incoming.arrival
     if incoming.record.letter and incoming.record.came:  # a letter came when its event did, whoever replays it when
         came = min(came, incoming.record.came)
@@ -157,12 +159,16 @@ def _decide(
     d.older = not incoming.record.digests
     try:
         if case.state == AWAITED:
-            return None if born is None else _birth(d, *born, data, nearby, post)
-        return _proceed(d, data, post, event.type)
+            decided = None if born is None else _birth(d, *born, data, nearby, post)
+        else:
+            decided = _proceed(d, data, post, event.type)
     except CalendarError as error:
         return Refusal(Reason.INVALID, "time", str(error))
     except LimitError as error:
         return Refusal(Reason.INVALID, "data.limit", error.rule)
+    if isinstance(decided, Decision) and saying.is_untrained(post, register, incoming.arrival):
+        decided.tell(facts.SpokeUntrained(post=post.code))
+    return decided
 
 
 def _birth(
@@ -188,6 +194,9 @@ def _birth(
     _move(d, definition, trigger, dest)
     if definition.ends:
         birth.total_clock(d, data)
+    if definition.states[dest].terminal:  # over as it begins: the clock of the whole case ends with it
+        d.ending = definition.ending(trigger)
+        sla.arrange(d, definition.states[dest])
     return d
 
 

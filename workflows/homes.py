@@ -108,7 +108,8 @@ def owing(policy: Policy, home: str) -> tuple[OwedCase, ...]:
 def subject_of(home: str, owing: OwedCase, period: Period, days: Calendar) -> str:
     """The id of the case of what is owed in a period."""
     owed = owing.owed
-    return derived_subject(home, owing.kind, owed.row, owed.post, period.first, first_instant(period, days))
+    begins = first_instant(period, days)
+    return derived_subject(home, owing.kind, owed.row, owed.post, period.first, begins, owed.site)
 
 
 @lru_cache(maxsize=256)

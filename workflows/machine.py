@@ -117,11 +117,12 @@ class Alias(Struct, frozen=True):
 
 
 class Owed(NamedTuple):
-    """What a post owes once in every period of a name, under a row of the pack."""
+    """What a post owes once in every period of a name, under a row of the pack, and perhaps for a site."""
 
     row: str
     post: str
     period: str
+    site: str = ""
 
 
 class Bears(Struct, frozen=True):
@@ -185,7 +186,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     `ratios` are what figures of the kind show besides what is stored. `reads_home`: its decisions find the case of the
     home itself, which is kept from all others. `tolerance`: what shows that 容错 holds for a missed deadline; None:
     nothing is exempted. `of_actions`: its cases have an action of the pack where others have a category of the
-    catalogue.
+    catalogue. `needs`: the part of a pack without which nothing is said of this kind; empty: none.
     """
 
     name: str
@@ -223,6 +224,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     admits: dict[str, Admission] = {}
     tolerance: Tolerance | None = None
     of_actions: bool = False
+    needs: str = ""
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
@@ -329,7 +331,7 @@ def mermaid(definition: Definition) -> str:
                 moves.setdefault((trigger, dest), []).append(source)
     edges: dict[tuple[str, str], list[str]] = {}
     for (trigger, dest), sources in moves.items():
-        for source in ["open"] if set(inside) <= set(sources) else sources:
+        for source in ["open"] if inside and set(inside) <= set(sources) else sources:
             names = edges.setdefault((source, dest), [])
             if trigger not in names:
                 names.append(trigger)
@@ -337,9 +339,10 @@ def mermaid(definition: Definition) -> str:
     within = [text for (a, b), text in drawn.items() if a in inside and b in inside]
     across = [text for (a, b), text in drawn.items() if not (a in inside and b in inside)]
     titles = {s.name: f"{s.name} : {s.name} {s.zh}" for s in states}
-    lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}", "    state open {"]
-    lines += [f"        {text}" for text in [*(titles[name] for name in inside), *within]]
-    lines += ["    }", *(f"    {title}" for name, title in titles.items() if name not in inside)]
+    lines = ["stateDiagram-v2", f"    [*] --> {AWAITED}"]
+    framed = [f"        {text}" for text in [*(titles[name] for name in inside), *within]]
+    lines += ["    state open {", *framed, "    }"] if inside else []
+    lines += [f"    {title}" for name, title in titles.items() if name not in inside]
     lines += [f"    {text}" for text in across]
     lines += [f"    {s.name} --> [*]" for s in states if s.terminal]
     return "\n".join(lines) + "\n"

@@ -32,39 +32,41 @@ ROLES = {
     "office": "办公室",
     "intake": "受理接入",
     "inspection": "纪检监察",
+    "secretary": "书记",
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
     "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限", "amount_fen": "金额（分）",
     "answer": "须答复", "appeal": "申诉期限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
-    "basis": "依据", "bonus": "加分项", "calendar": "日历", "cap": "加分上限", "categories": "适用小类",
-    "category": "小类", "charged": "扣款对象", "checks": "核查层级", "copy_passed": "同时上报", "crs": "坐标系",
-    "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）", "day_meaning": "工作日口径",
-    "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动", "declared": "应有问题数",
-    "default_level": "默认上报层级", "definition": "事项类型", "denominator": "分母", "department": "部门",
-    "direction": "方向", "distinct": "计次口径", "duplicate_window_ms": "重复判定期", "every": "重复间隔",
+    "basis": "依据", "body": "责任主体", "bonus": "加分项", "calendar": "日历", "cap": "加分上限",
+    "categories": "适用小类", "category": "小类", "charged": "扣款对象", "checks": "核查层级",
+    "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
+    "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",
+    "declared": "应有问题数", "default_level": "默认上报层级", "definition": "事项类型", "denominator": "分母",
+    "department": "部门", "direction": "方向", "director": "企业环保总监", "distinct": "计次口径",
+    "duplicate_window_ms": "重复判定期", "duty_en": "英文职责", "duty_zh": "职责", "every": "重复间隔",
     "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现", "full_at": "满分值",
     "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类", "hold_ms": "告警等待",
-    "holds": "督办期间不得办结", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
-    "levels": "层级", "limit": "时限", "listed": "仅限重点监控区域", "lists": "列为重点监控区域",
-    "loop_alarm": "反复预警周期", "machine": "系统岗位",
+    "holds": "督办期间不得办结", "key": "重点污染源", "kind": "类型", "known_on": "公布日", "last_day": "日历截止",
+    "lat": "纬度", "level": "层级", "levels": "层级", "limit": "时限", "listed": "仅限重点监控区域",
+    "lists": "列为重点监控区域", "lon": "经度", "loop_alarm": "反复预警周期", "machine": "系统岗位",
     "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
     "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",
-    "numerator": "分子", "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限",
-    "offset": "触发位置", "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限",
-    "parked_ms": "暂存时间", "partition_level": "分区层级", "peer": "同类组", "per": "计数单位", "period": "周期",
-    "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开", "quiet_exempt": "不静默的时钟",
-    "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象",
-    "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围",
-    "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
-    "sources": "可用来源", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
+    "numerator": "分子", "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限", "offset": "触发位置",
+    "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限", "parked_ms": "暂存时间",
+    "part": "牵头或配合", "part_of": "隶属", "partition_level": "分区层级", "peer": "同类组", "per": "按何计",
+    "period": "周期", "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开",
+    "quiet_exempt": "不静默的时钟", "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数",
+    "reports_to": "告知对象", "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径",
+    "scope": "范围", "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
+    "sources": "可用来源", "staff": "专职人数", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
     "tell": "告知对象", "times": "次数", "title": "岗位名称", "title_en": "英文名称", "title_zh": "中文名称",
-    "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明", "vacant": "空缺", "valid_from": "起始日",
-    "valid_to": "终止日", "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间",
-    "zero_at": "零分值", "zone": "时区",
+    "trained_on": "岗前培训日", "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明",
+    "untrained": "未经培训的发言", "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日",
+    "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间", "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
-DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on"})
+DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on", "trained_on"})
 TIME_FIELDS = frozenset({"quiet_from", "quiet_to", "daily_at"})
 HUNDREDTHS_FIELDS = frozenset({"zero_at", "full_at"})
 WINDOW_FIELDS = frozenset({"windows", *DAYS_OF_WEEK})
@@ -203,7 +205,14 @@ def clock(minute: int) -> str:
 
 def rows_of(pack: Pack) -> list[Compared]:
     """Everything that a pack says, row by row."""
-    return [*settings_of(pack), *calendars_of(pack), *register_of(pack), *rules_of(pack), *assessment_of(pack)]
+    return [
+        *settings_of(pack),
+        *calendars_of(pack),
+        *register_of(pack),
+        *rules_of(pack),
+        *assessment_of(pack),
+        *responsibility_of(pack),
+    ]
 
 
 def level_words(pack: Pack, level: int) -> Words:
@@ -326,3 +335,27 @@ def assessment_of(pack: Pack) -> Iterator[Compared]:
         name = f"奖惩建议 {card} {when} {action}", f"proposal of card {card}, {when}: {action}"
         left = without(consequence, "card", "when", "action")
         yield Compared("consequences.csv", (card, when, action), name, concerns, left)
+
+
+def responsibility_of(pack: Pack) -> Iterator[Compared]:
+    """Who answers for what."""
+    for body in pack.bodies:
+        name = f"责任主体 {body.code} {body.name}", f"body {body.code} {body.name_en}".rstrip()
+        yield Compared("bodies.csv", (body.code,), name, name, without(body, "code"))
+    called_by = {body.code: (body.name, body.name_en or body.name) for body in pack.bodies}
+    for row in pack.responsibilities:
+        zh, en = called_by.get(row.body, (row.body, row.body))
+        name = f"责任 {row.code}：{zh}", f"responsibility {row.code} of {en}"
+        concerns = f"责任主体 {row.body} {zh}", f"body {row.body} {en}"
+        yield Compared("responsibilities.csv", (row.code,), name, concerns, without(row, "code"))
+    for power in pack.authority_rows:
+        key = (power.category, power.group, power.grid, power.kind)
+        of = " ".join(filter(None, key))
+        name = f"处置权 {of}".rstrip(), f"authority over {of or 'all problems'}"
+        left = without(power, "category", "group", "grid", "kind")
+        yield Compared("authority.csv", key, name, level_words(pack, power.level), left)
+    for site in pack.sites:
+        name = f"污染源 {site.code} {site.name}", f"site {site.code} {site.name}"
+        yield Compared(
+            "sites.csv", (site.code,), name, (f"网格 {site.grid}", f"grid {site.grid}"), without(site, "code")
+        )

@@ -31,6 +31,7 @@ from workflows.definitions import DEFINITIONS
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Grid, Post
+from workflows.responsibility import list_hash, signers
 from workflows.turn import SENT, Others, Result, Sent
 
 DAY_MS = 86_400_000
@@ -214,13 +215,16 @@ class Walk:
     def speakers(self, case: Case, kind: str) -> list[Post]:
         """The deepest and the highest post that may say something of a case; any post if none may.
 
-        A case has no place before its birth: there it is asked for the role alone.
+        A case has no place before its birth: there it is asked for the role alone, and of the list of a body for who
+        signs it.
         """
         trigger, posts = trigger_of(kind), self.samples.posts
+        signed = "body" in EVENT_TYPES[kind].__struct_fields__
 
         def may(post: Post) -> bool:
             if not case.opened:
-                return bool(self.policy.role_rows(trigger, post.role))
+                signs = not signed or post.code in self.samples.signers
+                return signs and bool(self.policy.role_rows(trigger, post.role))
             return forbid(post, trigger, case, self.policy, self.policy) is None
 
         deepest = next(filter(may, posts), posts[0])
@@ -282,6 +286,8 @@ class Samples:
         near = [p for p in pack.posts if p.grid in path and not p.vacant and policy.stands(p, at)]
         near = [p for p in near if p.department in ("", lead)] or near
         owing = [p for d in pack.duties[:1] for p in near if d.owed_by(p, policy.grids[p.grid].level)]
+        signing = [b for b in pack.bodies if policy.home(b.grid) == self.home and signers(policy, b)][:1]
+        self.signers = {code for body in signing for code in signers(policy, body)}
         # The deepest first: who finds a problem on patrol opens more of the ways.
         near.sort(key=lambda post: -policy.grids[post.grid].level)
         self.posts = list({(post.role, post.grid): post for post in near}.values())
@@ -300,7 +306,9 @@ class Samples:
             "limit": ["1工作日", "1自然日"],
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
             "unit": ["U-1", leaf],
-            "site": ["U-1"],
+            "site": [site.code for site in pack.sites][:1] or ["U-1"],
+            "body": [body.code for body in signing] or ["none"],
+            "list": [list_hash(policy, body) for body in signing] or ["0" * 64],
             "by": [self.subject(1)],
             "action": [action.action for action in pack.actions] or ["none"],
             "document": ["1"],

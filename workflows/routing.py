@@ -8,6 +8,8 @@ from itertools import takewhile
 from schemas.facts import Copied, Unit
 from workflows.case import Case, Owner
 from workflows.policy.index import Policy
+from workflows.policy.model import Category
+from workflows.policy.registers import AuthorityRow
 
 
 def ancestor(path: tuple[str, ...], level: int) -> str:
@@ -24,9 +26,36 @@ def common_path(case: Case, register: Policy) -> tuple[str, ...]:
 
 
 def authority(case: Case, rules: Policy) -> int:
-    """The level with authority over the category, else the pack's default level (M16)."""
+    """The level with authority over the category, else the pack's default level (M16).
+
+    A row of authority.csv that fits the place on the day of the report goes before the catalogue (M67): of several the
+    one that names the category, then the group; of these the one of the deepest grid, then of a kind of grid.
+    """
     category = rules.categories.get(case.category)
+    if rules.pack.authority_rows and category is not None:
+        day = rules.clock_of_days.local_day(case.opened)
+        fitting = [row for row in rules.pack.authority_rows if delegates(row, category, case.path, day, rules)]
+        if fitting:
+            return max(fitting, key=lambda row: rank_of(row, case.path)).level
     return category.level if category else rules.options.default_level
+
+
+def delegates(row: AuthorityRow, category: Category, path: tuple[str, ...], day: int, rules: Policy) -> bool:
+    """Whether a row of authority.csv holds for a category at a place, given as its path, on a local day."""
+    return (
+        row.category in ("", category.code)
+        and row.group in ("", category.group)
+        and (not row.grid or row.grid in path)
+        and (not row.kind or any(code in rules.grids and rules.grids[code].kind == row.kind for code in path))
+        and row.valid_from <= day
+        and (not row.valid_to or day <= row.valid_to)
+    )
+
+
+def rank_of(row: AuthorityRow, path: tuple[str, ...]) -> tuple[bool, bool, int, bool]:
+    """How specific a row of authority.csv is for a place."""
+    depth = path.index(row.grid) + 1 if row.grid in path else 0
+    return bool(row.category), bool(row.group), depth, bool(row.kind)
 
 
 def upward(case: Case, rules: Policy, register: Policy) -> Owner:

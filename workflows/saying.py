@@ -44,6 +44,21 @@ def silence_of(post: Post, register: Policy, at: int) -> str:
     return "vacant" if post.vacant else "" if register.stands(post, at) else "not a post at this time"
 
 
+def is_untrained(post: Post, register: Policy, at: int) -> bool:
+    """Whether a post of a kind speaks at an instant (ms) before it has been trained (岗前培训, M50). Posts without a
+    kind are not asked, nor are those of a pack that says nothing of it."""
+    asked = register.options.untrained and post.kind and not post.machine
+    return bool(asked) and not 0 < post.trained_on <= register.clock_of_days.local_day(at)
+
+
+def refuse_untrained(post: Post, register: Policy, at: int) -> Refusal | None:
+    """The refusal of what an untrained post says, where the pack refuses it."""
+    if register.options.untrained != "refuse" or not is_untrained(post, register, at):
+        return None
+    detail = "this post has not been trained before duty: say its day of training in posts.csv (trained_on)"
+    return Refusal(Reason.FORBIDDEN, "actor", detail)
+
+
 def speaker_of(d: Decision, post: Post) -> Speaker:
     """The post as the guards and effects see it."""
     grid, category = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
@@ -87,7 +102,7 @@ def sayable(case: Case, post: Post, rules: Policy, register: Policy, at: int) ->
     """What a post may say of a case at an instant (ms), by name. Nothing where it may not speak, or of a case that is
     not born."""
     definition = DEFINITIONS.get(case.definition)
-    if definition is None or silence_of(post, register, at):
+    if definition is None or silence_of(post, register, at) or refuse_untrained(post, register, at):
         return ()
     d, found = Decision(case, rules, register, at, at, post.code), list[Sayable]()
     for name in sorted({definition.event_of(trigger) for trigger in definition.triggers(case.state)}):

@@ -32,6 +32,7 @@ from engine.http import (
     people,
     performance,
     phone,
+    responsible,
     subscriptions,
     tasks,
     words,
@@ -70,7 +71,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES, *responsible.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

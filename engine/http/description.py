@@ -46,6 +46,7 @@ TAGS = {
     "files": "Photos and other files that evidence refers to.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",
     "performance": "Figures with their numerators and denominators.",
+    "responsibility": "Who must act on a problem, by which text, and who has signed it.",
     "operator": "What operators do to a running engine.",
     "operations": "Probes, metrics, and this description.",
 }

@@ -36,6 +36,8 @@ PAGE = """gridpatrol {version}
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
   GET  /v1/assessment        a scorecard's sheet of a period: ?card=&period=
+  GET  /v1/responsible       who must act on a problem in a grid: ?grid=&category=&at=
+  GET  /v1/responsibilities  what bodies answer for, and who has signed it: ?body=&grid=&post=&unsigned=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json

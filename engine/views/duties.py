@@ -36,7 +36,7 @@ from workflows.definitions.duty import DUTY
 from workflows.figures import PERIODS, period_bounds
 from workflows.listing import listing_of
 from workflows.periods import Period, first_instant, following, holding, last_instant
-from workflows.policy.duties import is_owed
+from workflows.policy.duties import is_owed, site_stands
 from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow, Post
 from workflows.reading import READS_EVERYTHING, Readable
@@ -84,6 +84,7 @@ class DutyLine(Struct, frozen=True, kw_only=True):
     needs: tuple[str, ...]
     recorded: int
     left: int
+    site: Named | None = None  # the source of pollution that is looked at, where the duty is owed for each
 
 
 class DutyPage(Struct, frozen=True):
@@ -120,6 +121,16 @@ class Bearing(NamedTuple):
         return listing_of(self.listings(policy.home(grid)), policy.path(grid), policy, begins) is not None
 
 
+class Key(NamedTuple):
+    """Where a duty stands in the order: its path, post, row, first day and site."""
+
+    path: str = ""
+    post: str = ""
+    row: str = ""
+    first: int = 0
+    site: str = ""
+
+
 class Place(Struct, frozen=True):
     """A duty of a post in a period, before anything is known of its case, and the pack that bears it."""
 
@@ -129,11 +140,12 @@ class Place(Struct, frozen=True):
     post: Post
     period: Period
     subject: str
+    site: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> Key:
         """Where it stands in the order."""
-        return self.path, self.post.code, self.row.code, self.period.first
+        return Key(self.path, self.post.code, self.row.code, self.period.first, self.site)
 
 
 def duty_page(
@@ -148,7 +160,7 @@ def duty_page(
     now, end = here.at, (names.instant(here.at), here.kind)
     check_limit(question.limit, MOST)
     since, until = days_of(names, question, now)
-    after = read_cursor(question.cursor, tuple[str, str, str, int]) if question.cursor else ("", "", "", 0)
+    after = Key(*read_cursor(question.cursor, tuple[str, str, str, int, str])) if question.cursor else Key()
     found, last = list[DutyLine](), after
     packs = bearing(connection, policies, names, since, until)
     check_known(names, packs, question)
@@ -232,9 +244,7 @@ def check_duties(readable: Readable, names: Names, question: DutyQuestion) -> No
             raise NotReadable("post", reason, "ask for a post of your own, or leave the post out")
 
 
-def owed_places(
-    pack: Bearing, question: DutyQuestion, since: int, until: int, now: int, after: tuple[str, str, str, int]
-) -> Iterator[Place]:
+def owed_places(pack: Bearing, question: DutyQuestion, since: int, until: int, now: int, after: Key) -> Iterator[Place]:
     """What a pack asks of these posts in periods that share a day with those, after a place in the order."""
     policy = pack.policy
     days, horizon = policy.clock_of_days, now + HORIZON_DAYS * DAY_MS
@@ -245,15 +255,25 @@ def owed_places(
                 continue
             period = holding(row.period, since)
             while period.first <= until and (begins := first_instant(period, days)) <= horizon:
-                new = (path, post.code, row.code, period.first) > after
-                owed = new and pack.bears(home, begins) and is_owed(row, post, period.first, policy)
-                if owed and pack.may_bear(row, post.grid, begins, now):
-                    subject = derived_subject(home, DUTY.name, row.code, post.code, period.first, begins)
-                    yield Place(policy, path, row, post, period, subject)
+                for site in sites_after(policy, row, post, period, path, after):
+                    owed = pack.bears(home, begins) and is_owed(row, post, period.first, policy)
+                    if owed and pack.may_bear(row, post.grid, begins, now):
+                        named = (home, DUTY.name, row.code, post.code, period.first, begins, site)
+                        yield Place(policy, path, row, post, period, derived_subject(*named), site)
                 period = following(period)
 
 
-def posts_asked(policy: Policy, question: DutyQuestion, after: tuple[str, str, str, int]) -> Iterator[tuple[str, Post]]:
+def sites_after(policy: Policy, row: DutyRow, post: Post, period: Period, path: str, after: Key) -> list[str]:
+    """The sites for which a duty is owed in a period, sorted, after a place in the order; one empty code of a duty that
+    is owed for none."""
+    return [
+        site
+        for site in sorted(policy.sites_of(row, post.code))
+        if Key(path, post.code, row.code, period.first, site) > after and site_stands(site, period.first, policy)
+    ]
+
+
+def posts_asked(policy: Policy, question: DutyQuestion, after: Key) -> Iterator[tuple[str, Post]]:
     """The posts that are asked for and owe something, with their paths: from a place in the order on."""
     if question.post:
         post = policy.posts.get(question.post)
@@ -272,7 +292,7 @@ def place_of_case(case: Case, rules: Policy) -> Place | None:
         return None
     row, post = rules.duties[case.own.duty], rules.posts[case.post]
     period = holding(row.period, case.own.first)
-    return Place(rules, path_text(case.path), row, post, period, case.id)
+    return Place(rules, path_text(case.path), row, post, period, case.id, case.own.site)
 
 
 def duty_line(place: Place, case: Case, names: Names, now: int) -> DutyLine | None:
@@ -310,7 +330,14 @@ def duty_line(place: Place, case: Case, names: Names, now: int) -> DutyLine | No
         needs=row.needs,
         recorded=recorded,
         left=0 if state.terminal else max(0, quota - recorded),
+        site=site_named(place, names),
     )
+
+
+def site_named(place: Place, names: Names) -> Named | None:
+    """The site of a duty, as it is called now, else as the pack that bore it did; None: it is owed for none."""
+    known = names.register.sites.get(place.site) or place.policy.sites.get(place.site)
+    return Named(place.site, known.name if known is not None else place.site) if place.site else None
 
 
 def dashed(day: int) -> str:

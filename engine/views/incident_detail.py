@@ -180,6 +180,7 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     reported_by: Named | None
     source: str
     unit: str
+    site: Named | None
     touches: list[Named]
     lon: float | None  # WGS 84, also where it was measured on another map
     lat: float | None
@@ -277,6 +278,7 @@ def shown_case(
         reported_by=names.post(case.by) if case.by else None,
         source=case.source,
         unit=case.unit,
+        site=names.site(case.site) if case.site else None,
         touches=names.path(case.touches),
         lon=case.lon if case.spot is None else case.spot[0] / UNITS,
         lat=case.lat if case.spot is None else case.spot[1] / UNITS,

@@ -80,6 +80,11 @@ class Names:
         known = self.register.departments.get(code)
         return Named(code, known.name if known else code)
 
+    def site(self, code: str) -> Named:
+        """A source of pollution of the register by its code."""
+        known = self.register.sites.get(code)
+        return Named(code, known.name if known else code)
+
     def owner(self, owner: Owner) -> OwnerNamed | None:
         """An owner; None where the case has none yet."""
         if not owner.grid:

@@ -15,8 +15,8 @@ from engine.policies import Policies
 from engine.principals import Principal
 from engine.store.database import Connection
 from engine.views import duties
-from engine.views.duties import DutyQuestion, dashed
-from engine.views.names import Names, active_names
+from engine.views.duties import DutyQuestion, Key, dashed, site_named
+from engine.views.names import Named, Names, active_names
 from engine.views.phone_words import PhoneWords, phone_words
 from engine.views.questions import BadQuestion
 from engine.views.speaking import SpeakingPost, check_post, posts_of, speaking_post
@@ -100,12 +100,14 @@ class PhoneAction(Struct, frozen=True, kw_only=True):
 
 
 class PhonePeriod(Struct, frozen=True):
-    """A period in which a duty is owed; days are local, both inclusive. Send `duty.recorded` to the subject."""
+    """A period in which a duty is owed; days are local, both inclusive. Send `duty.recorded` to the subject. `site`:
+    the source of pollution that is to be looked at, of a duty that is owed for each."""
 
     first: str
     last: str
     due_at: str
     subject: str
+    site: Named | None = None
 
 
 class PhoneDuty(Struct, frozen=True, kw_only=True):
@@ -297,7 +299,7 @@ def coming(connection: Connection, policies: Policies, names: Names, post: Phone
     until = day_of_number(day_number(today) + COMING_DAYS)
     found = dict[str, PhoneDuty]()
     for pack in duties.bearing(connection, policies, names, today, until):
-        for place in duties.owed_places(pack, question, today, until, now, ("", "", "", 0)):
+        for place in duties.owed_places(pack, question, today, until, now, Key()):
             row, period = place.row, place.period
             if not duties.is_borne(connection, place, now):
                 continue
@@ -312,7 +314,7 @@ def coming(connection: Connection, policies: Policies, names: Names, post: Phone
                 needs=list(row.needs),
                 periods=[],
             )
-            told = PhonePeriod(dashed(period.first), dashed(period.last), due, place.subject)
+            told = PhonePeriod(dashed(period.first), dashed(period.last), due, place.subject, site_named(place, names))
             found.setdefault(row.code, duty).periods.append(told)
     return list(found.values())
 

@@ -204,6 +204,8 @@ def _of_way(fact: Fact, step: StepText) -> str:
         case facts.Escalated():
             levels, why = f"L{fact.was_level} → L{fact.level}", step.word(WORDS, fact.reason)
             return f"{step.say('上报上级', 'escalated')} {levels}: {why}"
+        case facts.SpokeUntrained():
+            return step.say("未经岗前培训", "a post that has not been trained")
         case facts.GivenAgainstTable():
             other, usual = names.department(fact.department).name, names.department(fact.named).name
             given = f"{step.say('不按责任部门', 'against the table')} {other}"

@@ -261,7 +261,7 @@ def patrols(policy: Policy, begins: int, number: int) -> Iterator[bytes]:
     """Records of so many patrols of the day that begins at an instant, as phones send them."""
     day = policy.clock_of_days.local_day(begins)
     made = datetime.fromtimestamp(begins / 1000 + 9 * 3_600, UTC).isoformat(timespec="milliseconds")
-    owed = ((row, post) for grid in policy.pack.grids for row, post in policy.duties_of(grid.code))
+    owed = ((row, post) for grid in policy.pack.grids for row, post in policy.duties_of(grid.code) if not row.per)
     for row, post in islice(owed, number):
         subject = derived_subject(policy.home(policy.posts[post].grid), "duty", row.code, post, day, begins)
         yield msgspec.json.encode(

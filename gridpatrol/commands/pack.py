@@ -1,6 +1,7 @@
 """`gridpatrol pack`: check a locality's folder, activate it, see what was active when."""
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any
@@ -15,6 +16,7 @@ from engine.packs import check_folder, folder_of, load_folder, shipped
 from engine.settings import Settings
 from engine.store import inbox_table, incident_queries, open_counts, slices
 from gridpatrol import options, pages
+from gridpatrol.render.fixings import fixings_page
 from gridpatrol.run.wiring import exists, read_pack, reading, settings_of, writer_of, writing
 from workflows.assessment.cards import card_codes
 from workflows.clocks.calendar import Calendar
@@ -34,10 +36,14 @@ def command() -> None:
 
 @command.command("check")
 @click.argument("folder", metavar="DIR")
+@click.option("--report", metavar="FILE", default="", help="Write the six fixings of each grid, a page of A4 each.")
+@click.option("--grid", "grids", multiple=True, type=options.TEXT, help="Of this grid only; may be repeated.")
 @options.database
 @options.as_json
 @click.pass_context
-def check(ctx: click.Context, folder: str, database: str | None, as_json: bool) -> None:
+def check(
+    ctx: click.Context, folder: str, report: str, grids: tuple[str, ...], database: str | None, as_json: bool
+) -> None:
     """Check the pack in DIR: every problem with file, row and remedy. Exit status 1 if one is an error.
 
     Then it counts the six fixings (六定) that a locality needs: area, people, duty, standard, process,
@@ -48,11 +54,16 @@ def check(ctx: click.Context, folder: str, database: str | None, as_json: bool) 
     Examples:
       gridpatrol pack check weiyang
       gridpatrol pack check ./my-district --json
+      gridpatrol pack check weiyang --report sixfixings.html --grid WY01-01
     """
     today = int(datetime.fromtimestamp(now_ms() / 1000, UTC).strftime("%Y%m%d"))
+    if grids and not report:
+        raise click.UsageError("--grid names pages of a report: give --report FILE as well")
     pack, problems = check_folder(folder, today)
     errors = sum(problem.severity == "error" for problem in problems)
     goes_on = foreseen_in(settings_of(database=database), pack) if pack and not errors else []
+    if report and pack and not errors:
+        write_report(Policy(pack, model.digest(pack)), grids, report)
     if as_json:
         digest = model.digest(pack) if pack and not errors else None
         told = {"folder": str(folder_of(folder)), "hash": digest, "problems": problems}
@@ -83,6 +94,16 @@ def check(ctx: click.Context, folder: str, database: str | None, as_json: bool) 
             counts = ", ".join(f"{len(getattr(pack, table))} {table}" for table in tables)
             click.echo(f"{pack.title_zh} {pack.title_en}: {counts}; {warnings} warnings. It can be activated.")
     ctx.exit(1 if errors else 0)
+
+
+def write_report(register: Policy, grids: Sequence[str], file: str) -> None:
+    """Write the six fixings of these grids, or of all that stand now. UsageError for a grid that there is not."""
+    at = now_ms()
+    standing = [grid.code for grid in register.pack.grids if register.stands(grid, at)]
+    if unknown := [code for code in grids if code not in standing]:
+        raise click.UsageError(f"{len(unknown)} of these grids are not in the pack now: give codes of grids.csv")
+    with options.whole_file(file) as out:
+        out.write(fixings_page(register, grids or standing, at).encode())
 
 
 def foreseen_in(settings: Settings, pack: model.Pack) -> list[Succession]:

@@ -10,7 +10,7 @@ from gridpatrol.demo.locality import Locality
 from schemas.derived_ids import derived_subject
 from workflows.case import AWAITED, Case
 from workflows.periods import Period, first_instant, following, holding, last_instant
-from workflows.policy.duties import is_owed
+from workflows.policy.duties import is_owed, site_stands
 from workflows.policy.model import DutyRow, Post
 
 DONE, EXCUSED, OFFLINE = 0.93, 0.02, 0.04
@@ -40,9 +40,10 @@ def rounds_of(locality: Locality, begin: int, end: int, rng: Random) -> Iterator
         for row, code in policy.duties_of(home):
             post, period = policy.posts[code], holding(row.period, days.local_day(begin))
             while (starts := first_instant(period, days)) < end:
-                if is_owed(row, post, period.first, policy):
-                    subject = derived_subject(home, "duty", row.code, code, period.first, starts)
-                    yield from of_duty(locality, row, post, period, subject, begin, rng)
+                for site in policy.sites_of(row, code) if is_owed(row, post, period.first, policy) else ():
+                    if site_stands(site, period.first, policy):
+                        subject = derived_subject(home, "duty", row.code, code, period.first, starts, site)
+                        yield from of_duty(locality, row, post, period, subject, begin, rng)
                 period = following(period)
 
 
@@ -81,7 +82,8 @@ def live_plan(locality: Locality, line: dict[str, Any], now: int) -> PlannedReco
         return None
     period = holding(row.period, int(line["first"].replace("-", "")))
     starts, ends, today = first_instant(period, days), last_instant(period, days), days.day_start(days.local_day(now))
-    subject = derived_subject(policy.home(post.grid), "duty", row.code, post.code, period.first, starts)
+    site = (line.get("site") or {}).get("code", "")
+    subject = derived_subject(policy.home(post.grid), "duty", row.code, post.code, period.first, starts, site)
     rng = Random(f"{subject}|{line['recorded']}")
     luck, day = rng.random(), rng.randrange(round((ends + 1 - starts) / DAY))
     at = starts + day * DAY + round(rng.uniform(*LIVE_HOURS) * 60 * MINUTE)

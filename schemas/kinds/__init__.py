@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
+from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
 from schemas.members import EventData, Kind, Own
@@ -20,6 +21,7 @@ KINDS: tuple[Kind, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    RESPONSIBILITY,
     HOME,
 )
 

@@ -37,6 +37,7 @@ class Owed(BirthData, frozen=True, kw_only=True):
     until: Ms  # when it ends unkept: the due instant and what a record may come later
     quota: int = 1
     distinct: Literal["", "day", "place"] = ""
+    site: Code | None = None  # the source of pollution that is looked at, where one is owed for each
 
 
 class Recorded(EventData, frozen=True, kw_only=True):
@@ -67,6 +68,7 @@ class Duty(Own, frozen=True, tag="duty"):
     quota: int = 1
     distinct: str = ""
     records: tuple[str, ...] = ()
+    site: str = ""
 
     @property
     def wakes(self) -> int | None:
@@ -82,6 +84,7 @@ class DutyOwed(OwnFact, frozen=True, tag="duty.owed"):
     until: Ms
     quota: int = 1
     distinct: str = ""
+    site: str = ""
 
     def keep(self, own: Own | None) -> Own:
         """All of it."""
@@ -91,6 +94,7 @@ class DutyOwed(OwnFact, frozen=True, tag="duty.owed"):
             until=self.until,
             quota=self.quota,
             distinct=self.distinct,
+            site=self.site,
         )
 
 

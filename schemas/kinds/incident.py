@@ -39,6 +39,7 @@ class ReportSubmitted(EventData, frozen=True, kw_only=True):
     touches: Annotated[tuple[Code, ...], Meta(max_length=16)] = ()  # other grids it lies in (跨界, M30-M32)
     department: Code | None = None  # the responsible department, where the sender's system names it
     unit: UnitCode | None = None  # the responsible unit (责任单位)
+    site: UnitCode | None = None  # the source of pollution of the register (污染源) at which it was found
     # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
     deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()

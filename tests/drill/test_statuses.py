@@ -146,6 +146,10 @@ ROWS = (
     ("replay good.jsonl", WRONG, TRY_AGAIN),
     ("replay good.jsonl --packs nowhere.csv", USAGE, USAGE),
     ("replay nowhere.jsonl", USAGE, USAGE),
+    ("responsibility list --body NOTHING", USAGE, USAGE),
+    ("responsibility list --unsigned", DONE, DONE),
+    ("responsible --grid NOWHERE", USAGE, USAGE),
+    ("responsible --grid WY01-01 --category D3-01 --lang en", DONE, DONE),
     ("restore nowhere.db", USAGE, USAGE),
     ("restore run.db", WRONG, WRONG),  # there is a database already
     ("schema", DONE, DONE),

@@ -87,6 +87,8 @@ ASKING = [
     ("GET", "/v1/performance", "reads"),
     ("GET", "/v1/performance/cases", "reads"),
     ("GET", "/v1/assessment", "reads"),
+    ("GET", "/v1/responsible", "reads"),
+    ("GET", "/v1/responsibilities", "reads"),
     ("GET", "/v1/ledger.csv", "reads"),
     ("GET", "/v1/ledger.xlsx", "reads"),
     ("GET", "/v1/notices", "reads"),

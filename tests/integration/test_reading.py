@@ -303,6 +303,8 @@ READS: dict[str, str] = {
     "/v1/performance": "/v1/performance?period=all&by=grid",
     "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
     "/v1/assessment": "/v1/assessment?card=TOWN-QUARTER",
+    "/v1/responsible": "/v1/responsible?grid=WY01&category=D3-01",
+    "/v1/responsibilities": "/v1/responsibilities?grid=WY01",
     "/v1/ledger.csv": "/v1/ledger.csv?period=all",
     "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
     "/desk": "/desk",
@@ -363,6 +365,8 @@ SHOWN_ELSEWHERE = {
     "/v1/duties",
     "/v1/incidents/{id:str}/words",
     "/v1/ledger.xlsx",
+    "/v1/responsibilities",
+    "/v1/responsible",
     "/alerts",
     "/cases",
     "/ranking",
@@ -489,7 +493,7 @@ def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, t
         for number, line in enumerate(lines):
             duty = line.case.definition == "duty"
             line.case.id, line.case.policy = subject(weiyang().home(line.case.path[-1]), 1000 + number), weiyang().hash
-            at_work = "served" if line.case.definition == "supervision" else "handling"
+            at_work = {"supervision": "served", "responsibility": "signed"}.get(line.case.definition, "handling")
             line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else (at_work, None)
         write(engine.database, *(line.case for line in lines))
         posts = sorted({line.post.code for line in lines})

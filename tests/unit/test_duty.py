@@ -54,16 +54,21 @@ class Round(Story):
     """One duty and what is said to it."""
 
     def __init__(
-        self, row: str = "PATROL", post: str = MEMBER, day: int = 20260302, rules: Policy | None = None
+        self,
+        row: str = "PATROL",
+        post: str = MEMBER,
+        day: int = 20260302,
+        rules: Policy | None = None,
+        site: str = "",
     ) -> None:
         super().__init__(rules or shipped())
         days = self.rules.clock_of_days
         period = periods.holding(self.rules.duties[row].period, day)
         self.begins, self.due = periods.first_instant(period, days), periods.last_instant(period, days)
-        self.case = Case(id=derived_subject("WY01", "duty", row, post, period.first, self.begins))
+        self.case = Case(id=derived_subject("WY01", "duty", row, post, period.first, self.begins, site))
         self.beside.stories[self.case.id] = self
         self.now = self.begins
-        owed = Owed(row, post, self.rules.duties[row].period)
+        owed = Owed(row, post, self.rules.duties[row].period, site)
         self.hear("duty.owed", born(self.rules, owed, period), "duty")
 
     def void(self, when: int) -> None:

@@ -25,19 +25,23 @@ FOR_PEOPLE = {("notices.csv", "note"), ("roles.csv", "note")}
 OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
     "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
-    "percent", "higher", "own", "grid:3",
+    "percent", "higher", "own", "grid:3", "assist", "site",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""
 TAKEN = dict[str, str]()
 """The one that a column of this name took last: of another table it is tried first."""
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 MORE_ROWS = {
+    "authority.csv": "2,litter,,,,,,ours",
+    "bodies.csv": "WASTE,环卫所,government,T,Waste service,WASTE,,,,",
+    "responsibilities.csv": "R1,WASTE,清运垃圾,lead,Clear waste,,ours,,",
     "actions.csv": "letter,督办函,Letter,,,,,,",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
-    "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,",
+    "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",
     "indicators.csv": "late,overdue,count,lower,,,,,,,,,,",
     "notices.csv": "assigned,holder,,",
+    "sites.csv": "S-1,罐头厂,S2,,,,-9.1,38.7,,",
     "scorecards.csv": "Q,2026,month,grid:2,late,10,5,0,,,,,,,",
 }
 """Tables that the small pack has not, or has empty."""
@@ -91,7 +95,7 @@ def test_a_changed_cell_changes_a_sentence_that_names_its_row(file: str, column:
         return
     assert pack is not None, "no value of this test is taken: add one"
     told = pack_diff(compiled(), pack)
-    keys = ("code", "rule", "clock", "on", "calendar", "card", "action")
+    keys = ("code", "rule", "clock", "on", "calendar", "card", "action", "category")
     names = next(row[key] for key in keys if row.get(key))
     about = [each for each in told if each.file == file and names in f"{each.row} {each.zh}"]
     assert about, told
@@ -113,6 +117,9 @@ def test_each_field_of_each_row_of_the_shipped_packs_is_told_with_its_row(name: 
         "roles",
         "duties",
         "actions",
+        "bodies",
+        "responsibilities",
+        "sites",
     ):
         rows: tuple[msgspec.Struct, ...] = getattr(pack, table)
         for at in (len(rows) - 1,) if rows else ():

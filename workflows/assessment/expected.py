@@ -7,6 +7,7 @@ from collections import Counter
 
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.figures import period_bounds
+from workflows.policy.duties import site_stands
 from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow, Grid
 
@@ -23,7 +24,8 @@ def expected(register: Policy, level: int, since: int, until: int) -> Counter[st
             continue
         for duty in duties:
             if not duty.levels or grid.level in duty.levels:
-                found[path[level - 1]] += sum(1 for first in periods[duty.code] if stood(grid, first))
+                firsts = [first for first in periods[duty.code] if stood(grid, first)]
+                found[path[level - 1]] += sum(looked_at(register, duty, grid, first) for first in firsts)
     return found
 
 
@@ -42,3 +44,11 @@ def periods_of(register: Policy, duty: DutyRow, since: int, until: int) -> list[
 def stood(grid: Grid, day: int) -> bool:
     """Whether a grid stood on a local day."""
     return grid.valid_from <= day and (not grid.valid_to or day <= grid.valid_to)
+
+
+def looked_at(register: Policy, duty: DutyRow, grid: Grid, day: int) -> int:
+    """How often a duty is expected in a grid in a period that begins on a local day: once, or once for each site."""
+    if not duty.per:
+        return 1
+    sites = (site for site in register.pack.sites if grid.code in register.path(site.grid))
+    return sum((site.key or duty.per == "site") and site_stands(site.code, day, register) for site in sites)

@@ -15,6 +15,7 @@ from workflows.case import TOTAL, Case
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
+from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.supervision import SUPERVISION
 from workflows.figures import Measure
@@ -27,6 +28,7 @@ KINDS: tuple[Definition, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    RESPONSIBILITY,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

@@ -36,7 +36,7 @@ from workflows.define import define
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Effect, Speaker, State, Transition
 from workflows.permissions import offline_allowance
-from workflows.policy.duties import is_owed
+from workflows.policy.duties import is_owed, site_stands
 from workflows.policy.index import Policy
 from workflows.policy.model import DutyRow
 
@@ -151,7 +151,8 @@ def untimely(d: Decision, data: Recorded, row: DutyRow) -> Refusal | None:
     if period.first != own.first:
         of = f"local day {period.first}" if row.period == "day" else f"{row.period} of local day {period.first}"
         begins = periods.first_instant(period, days)
-        right = derived_subject(home_of(d.case.id), d.case.definition, own.duty, d.case.post, period.first, begins)
+        named = (home_of(d.case.id), d.case.definition, own.duty, d.case.post)
+        right = derived_subject(*named, period.first, begins, own.site)
         return Refusal(Reason.MISROUTED, "subject", f"its time counts for the {of}: send it to {right}")
     began = to_ms(data.started) if data.started else None
     ended = to_ms(data.ended) if data.ended else None
@@ -221,21 +222,28 @@ def report_end(d: Decision) -> None:
 
 def owed_in(policy: Policy, home: str) -> list[machine.Owed]:
     """What the posts of a home owe, each with the period by which it comes again."""
-    return [machine.Owed(row.code, post, row.period) for row, post in policy.duties_of(home)]
+    return [
+        machine.Owed(row.code, post, row.period, site)
+        for row, post in policy.duties_of(home)
+        for site in policy.sites_of(row, post)
+    ]
 
 
 def stands(policy: Policy, owed: machine.Owed, day: int) -> bool:
-    """Whether row, post and its occupancy stand on a local day."""
+    """Whether row, post and its occupancy stand on a local day, and the site, where it is owed for one."""
     row, post = policy.duties.get(owed.row), policy.posts.get(owed.post)
     if row is None or post is None or post.grid not in policy.grids or row.period != owed.period:
+        return False
+    if owed.site not in policy.sites_of(row, post.code) or not site_stands(owed.site, day, policy):
         return False
     return row.owed_by(post, policy.grids[post.grid].level) and is_owed(row, post, day, policy)
 
 
 def last_day(policy: Policy, owed: machine.Owed) -> int:
-    """The last local day of post and grid, as far as the pack says; 0: it says none."""
-    post = policy.posts[owed.post]
-    return min((entry.valid_to for entry in (post, policy.grids[post.grid]) if entry.valid_to), default=0)
+    """The last local day of post, grid and site, as far as the pack says; 0: it says none."""
+    post, site = policy.posts[owed.post], policy.sites.get(owed.site)
+    days = (post.valid_to, policy.grids[post.grid].valid_to, site.valid_to if site is not None else 0)
+    return min(filter(None, days), default=0)
 
 
 def listed_grid(policy: Policy, owed: machine.Owed) -> str:
@@ -256,6 +264,7 @@ def born(policy: Policy, owed: machine.Owed, period: periods.Period) -> Owed:
         until=due + allowance,
         quota=row.quota,
         distinct=row.distinct,
+        site=owed.site or None,
         deadline=EARLIEST + timedelta(milliseconds=due),
     )
 
@@ -265,7 +274,7 @@ def tell_owed(d: Decision, data: Owed) -> Refusal | None:
     if data.duty not in d.rules.duties:
         return effects.unknown_code("data.duty", "duty")
     own = {name: getattr(data, name) for name in ("duty", "first", "until", "quota", "distinct")}
-    d.tell(DutyOwed(**own))
+    d.tell(DutyOwed(**own, site=data.site or ""))
     return None
 
 

@@ -138,6 +138,8 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
     action = d.rules.actions.get(data.action)
     if action is None:
         return effects.unknown_code("data.action", "action")
+    if unknown := birth.unknown_site(d.register, data.site):
+        return unknown
     if data.about is not None and not (is_subject(data.about) and home_of(data.about) == home):
         remedy = "name a case of another home in data.reference"
         detail = f"must be the id of a case of the same home, {home}.<UUIDv7>: {remedy}"

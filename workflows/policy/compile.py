@@ -38,6 +38,16 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.problems import Finding, Problems, has_errors
+from workflows.policy.register_rows import (
+    AUTHORITY,
+    BODIES,
+    RESPONSIBILITIES,
+    SITES,
+    authority_row,
+    body_row,
+    responsibility_row,
+    site_row,
+)
 from workflows.policy.settings import (
     FILE,
     Settings,
@@ -59,7 +69,9 @@ GRIDS = Columns(
 )
 DEPARTMENTS = Columns("departments.csv", ("code", "name", "grid"), ("groups",))
 POSTS = Columns(
-    "posts.csv", ("code", "title", "role", "grid"), ("department", "vacant", "valid_from", "valid_to", "machine")
+    "posts.csv",
+    ("code", "title", "role", "grid"),
+    ("department", "vacant", "valid_from", "valid_to", "machine", "kind", "trained_on"),
 )
 CATEGORIES = Columns(
     "categories.csv", ("code", "group", "level"), ("name_zh", "name_en", "department", "dissuade", "source", "unnamed")
@@ -81,7 +93,7 @@ ROLES = Columns(
 DUTIES = Columns(
     "duties.csv",
     ("code", "role", "period"),
-    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis", "listed"),
+    ("name", "levels", "object", "quota", "distinct", "needs", "reports_to", "calendar", "basis", "listed", "per"),
 )
 ACTIONS = Columns(
     "actions.csv",
@@ -102,6 +114,10 @@ TABLES = (
     SCORECARDS,
     CONSEQUENCES,
     ACTIONS,
+    BODIES,
+    RESPONSIBILITIES,
+    AUTHORITY,
+    SITES,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -178,7 +194,7 @@ def _assemble(
         zone=settings.zone,
         notice=settings.notice,
         polygons=settings.polygons,
-        levels=levels_of(settings),
+        levels=levels_of(settings, text, problems),
         options=options_of(settings, text, problems),
         calendars=compile_calendars(settings, text, tables[DAYS.file], problems),
         grids=grids,
@@ -189,8 +205,8 @@ def _assemble(
         posts=each(POSTS, _post),
         categories=categories,
         authority=tuple(Authority(a.level, a.declared, named.count(a.level)) for a in settings.authority),
-        limits=each(LIMITS, _limit),
-        rungs=each(RUNGS, _rung),
+        limits=each(LIMITS, limit_row),
+        rungs=each(RUNGS, rung_row),
         notices=each(NOTICES, notice_row),
         roles=tuple(role_row for _, role_row in roles),
         duties=each(DUTIES, duty_row),
@@ -198,6 +214,10 @@ def _assemble(
         scorecards=each(SCORECARDS, scorecard_row),
         consequences=each(CONSEQUENCES, consequence_row),
         actions=each(ACTIONS, action_row),
+        bodies=each(BODIES, body_row),
+        responsibilities=each(RESPONSIBILITIES, responsibility_row),
+        sites=each(SITES, site_row),
+        authority_rows=each(AUTHORITY, authority_row),
     )
     return pack, rows
 
@@ -233,6 +253,8 @@ def _post(row: Row) -> Post:
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
         machine=row.yes("machine"),
+        kind=row.word("kind"),
+        trained_on=row.day("trained_on"),
     )
 
 
@@ -253,7 +275,8 @@ def _category(row: Row) -> Category:
     )
 
 
-def _limit(row: Row) -> LimitRow | None:
+def limit_row(row: Row) -> LimitRow | None:
+    """A row of limits.csv; None: its limit cannot be read."""
     row.needed("limit")
     limit = row.limit("limit")
     if limit is None:
@@ -272,7 +295,8 @@ def _limit(row: Row) -> LimitRow | None:
     )
 
 
-def _rung(row: Row) -> RungRow:
+def rung_row(row: Row) -> RungRow:
+    """A row of rungs.csv."""
     offset, act = row.choice("offset", ("before", "at", "after")), row.word("act")
     if act not in ("", ESCALATE) and not act.startswith(BEAR):
         row.bad("act", f"{act!r} is unknown", f"use one of: (empty), {ESCALATE}, {BEAR} with an action of actions.csv")
@@ -299,6 +323,7 @@ def notice_row(row: Row) -> NoticeRow:
 def duty_row(row: Row) -> DutyRow:
     """A row of duties.csv. A duty without a name is called by its code."""
     about, distinct = row.word("object") or "grid", row.choice("distinct", ("", "day", "place"))
+    per = row.choice("per", ("", "site", "key_site"))
     if about not in ("grid", "chief"):
         row.bad("object", f"{about!r} is unknown", "write grid, or chief for the chief of that grid")
     return DutyRow(
@@ -315,6 +340,7 @@ def duty_row(row: Row) -> DutyRow:
         calendar=row.word("calendar"),
         basis=row.text("basis"),
         listed=row.yes("listed"),
+        per="site" if per == "site" else "key_site" if per else "",
     )
 
 

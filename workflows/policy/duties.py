@@ -4,7 +4,9 @@
    nor do posts that no person fills or that only read (`model.OWES_NOTHING`).
 2. It is owed for each period of its kind, on the pack's local days: every natural day, every week from Monday, every
    half-month and so on. Where the duty names a calendar, a period without working time in it owes nothing.
-3. It is owed for a whole period or not at all: grid and post must stand on the period's first day.
+3. Where it is owed for each site (`per`), it is owed for each source of pollution in the subtree of the post's grid, or
+   for each key one, which stands on the period's first day.
+4. It is owed for a whole period or not at all: grid and post must stand on the period's first day.
 """
 
 from workflows.clocks.calendar import day_number
@@ -27,3 +29,14 @@ def is_owed(duty: DutyRow, post: Post, day: int, register: Policy) -> bool:
     first, last = (day_number(edge) for edge in period_bounds(day, duty.period))
     calendar = calendar.known_at(begins)
     return any(calendar.windows_of(number) for number in range(first, last + 1))
+
+
+def site_stands(site: str, day: int, register: Policy) -> bool:
+    """Whether a source of pollution, and its grid, stand on a local day; no site does."""
+    if not site:
+        return True
+    known = register.sites.get(site)
+    if known is None or known.grid not in register.grids:
+        return False
+    inside = known.valid_from <= day and (not known.valid_to or day <= known.valid_to)
+    return inside and register.stands(register.grids[known.grid], register.clock_of_days.day_start(day))

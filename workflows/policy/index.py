@@ -30,6 +30,7 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.moves import Telling, compile_notices
+from workflows.policy.registers import Body, Site
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
@@ -82,6 +83,8 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
+        self.bodies: dict[str, Body] = {b.code: b for b in pack.bodies}
+        self.sites: dict[str, Site] = {s.code: s for s in pack.sites}
         self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             key = limit.definition, limit.listed, limit.clock, limit.category, limit.group
@@ -221,6 +224,22 @@ class Policy:
                 if post.grid in self.grids and duty.owed_by(post, self.grids[post.grid].level):
                     found.setdefault(self.home(post.grid), []).append((duty, post.code))
         return {home: tuple(owed) for home, owed in found.items()}
+
+    def sites_of(self, duty: DutyRow, post: str) -> tuple[str, ...]:
+        """The sites for each of which a post owes a duty, in order of sites.csv: those of its grid's subtree; of a duty
+        that is owed for no site, one empty code."""
+        if not duty.per:
+            return ("",)
+        found = self.sites_in.get(self.posts[post].grid, ()) if post in self.posts else ()
+        return tuple(code for code in found if duty.per == "site" or self.sites[code].key)
+
+    @cached_property
+    def sites_in(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for site in self.pack.sites:
+            for grid in self._paths.get(site.grid, ()):
+                found.setdefault(grid, []).append(site.code)
+        return found
 
     def posts_that_owe(self, prefix: str, after: tuple[str, str] = ("", "")) -> Iterator[tuple[str, Post]]:
         """The posts of a subtree that owe something, with the paths of their grids, by path and code: from such a pair

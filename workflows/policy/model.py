@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
+from workflows.policy.registers import AuthorityRow, Body, ResponsibilityRow, Site
 
 
 class Level(Struct, frozen=True, omit_defaults=True):
@@ -25,6 +26,7 @@ class Level(Struct, frozen=True, omit_defaults=True):
     name_zh: str
     name_en: str
     posts: tuple[str, ...] = ()  # roles that every grid of this level must have a post for (M7, M43)
+    staff: tuple[int, ...] = ()  # how many full-time posts each of its grids has, at least and at most (M40)
 
 
 class Grid(Struct, frozen=True, omit_defaults=True):
@@ -61,7 +63,7 @@ class Post(Struct, frozen=True, omit_defaults=True):
     code: str
     title: str
     # chief 网格长, member 网格员, sponsor 包抓领导, handler 部门经办, dispatcher, supervisor, office, intake,
-    # inspection 纪检监察, which reads and says nothing
+    # inspection 纪检监察, which reads and says nothing; secretary 书记, who leads the party body of a grid
     role: str
     grid: str
     department: str = ""
@@ -69,6 +71,8 @@ class Post(Struct, frozen=True, omit_defaults=True):
     valid_from: int = 0
     valid_to: int = 0
     machine: bool = False  # a system speaks from it, such as a sensor: nothing is told to it
+    kind: str = ""  # one of registers.POST_KINDS, where the pack tells posts apart (M42)
+    trained_on: int = 0  # the day of its training before duty (M50); 0: it has had none
 
 
 class Category(Struct, frozen=True, omit_defaults=True):
@@ -186,6 +190,7 @@ class DutyRow(Struct, frozen=True, omit_defaults=True):
     calendar: str = ""  # owed in periods only in which this calendar has working time; empty: in every one
     basis: str = ""  # where it comes from
     listed: bool = False  # owed only in periods at whose beginning the post's grid is listed as a key area
+    per: Literal["", "site", "key_site"] = ""  # owed once for each site of the post's subtree, or for each key one
 
     def owed_by(self, post: Post, level: int) -> bool:
         """Whether a post, at a grid of a level, owes this duty. Vacant posts owe nothing, nor do machines."""
@@ -305,6 +310,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     against_table: tuple[str, ...] = ()  # roles that may give a case to another department than its category's, with a
     # reason (M55); empty: whoever dispatches may, and says none
     appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
+    untrained: Literal["", "remark", "refuse"] = ""  # what a post of a kind says before it is trained (M50)
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -333,6 +339,10 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     scorecards: tuple[ScorecardRow, ...] = ()
     consequences: tuple[ConsequenceRow, ...] = ()
     actions: tuple[ActionRow, ...] = ()  # empty: nothing is supervised
+    bodies: tuple[Body, ...] = ()
+    responsibilities: tuple[ResponsibilityRow, ...] = ()
+    sites: tuple[Site, ...] = ()
+    authority_rows: tuple[AuthorityRow, ...] = ()  # in the place of the catalogue's levels, where one fits
 
 
 def encode(pack: Pack) -> bytes:

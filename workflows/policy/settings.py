@@ -56,6 +56,7 @@ class LevelSettings(Table, frozen=True, kw_only=True):
     name_zh: str
     name_en: str
     posts: tuple[str, ...] = ()
+    staff: str = ""
 
 
 class AuthoritySettings(Table, frozen=True, kw_only=True):
@@ -108,6 +109,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""
     against_table: tuple[str, ...] = ()
     appeal: str = ""
+    untrained: Literal["", "remark", "refuse"] = ""
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -167,10 +169,19 @@ def line_of(text: str, key: str, value: str = "") -> int:
     return 0
 
 
-def levels_of(settings: Settings) -> tuple[Level, ...]:
-    """The compiled levels, from the root down."""
-    ordered = sorted(settings.levels, key=lambda level: level.level)
-    return tuple(Level(level.level, level.name_zh, level.name_en, level.posts) for level in ordered)
+def levels_of(settings: Settings, text: str, problems: Problems) -> tuple[Level, ...]:
+    """The compiled levels, from the root down. A span of posts that is none is reported with its line."""
+    found = list[Level]()
+    for each in sorted(settings.levels, key=lambda level: level.level):
+        span = re.fullmatch(r"(\d{1,4})(?:\s*[-–—~〜至]\s*(\d{1,4}))?", plain(each.staff).strip(), re.ASCII)
+        staff = (int(span[1]), int(span[2] or span[1])) if span else ()
+        if each.staff.strip() and (not staff or staff[0] > staff[1]):
+            remedy = 'write "3-5", "3", or leave it empty'
+            line = line_of(text, "staff", each.staff)
+            problems.error(FILE, line, "levels.staff", f"{each.staff!r} is no number of posts", remedy)
+            staff = ()
+        found.append(Level(each.level, each.name_zh, each.name_en, each.posts, staff))
+    return tuple(found)
 
 
 def options_of(settings: Settings, text: str, problems: Problems) -> Options:
@@ -228,6 +239,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         crs=given.crs,
         against_table=given.against_table,
         appeal=appeal_of(given.appeal, text, problems),
+        untrained=given.untrained,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from workflows.policy.lint.actions import lint_actions, lint_called_for, lint_listed, lint_selected
 from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.delegation import lint_delegation
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
 from workflows.policy.lint.register import (
@@ -16,9 +17,11 @@ from workflows.policy.lint.register import (
     lint_division,
     lint_levels,
     lint_posts,
+    lint_staff,
     lint_tree,
     lint_validity,
 )
+from workflows.policy.lint.responsibility import lint_bodies, lint_leads, lint_pairs, lint_responsibilities
 from workflows.policy.lint.rings import GEOJSON, lint_rings
 from workflows.policy.lint.rules import (
     lint_authority,
@@ -33,6 +36,7 @@ from workflows.policy.lint.rules import (
     lint_rungs,
     lint_unnamed,
 )
+from workflows.policy.lint.sites import lint_sites
 from workflows.policy.lint.successors import lint_successors
 from workflows.policy.model import Pack
 from workflows.policy.problems import Finding
@@ -48,6 +52,7 @@ CHECKS = (
     lint_departments,
     lint_posts,
     lint_asked_posts,
+    lint_staff,
     lint_chiefs,
     lint_categories,
     lint_authority,
@@ -60,11 +65,17 @@ CHECKS = (
     lint_definitions,
     lint_options,
     lint_duties,
+    lint_sites,
     lint_assessment,
     lint_actions,
     lint_selected,
     lint_called_for,
     lint_listed,
+    lint_bodies,
+    lint_responsibilities,
+    lint_leads,
+    lint_pairs,
+    lint_delegation,
     lint_fixings,
 )
 

@@ -12,7 +12,18 @@ from workflows.policy.model import Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
 CLOCKS = tuple(WORDS_OF_CLOCKS)
-ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
+ROLES = (
+    "chief",
+    "member",
+    "sponsor",
+    "handler",
+    "dispatcher",
+    "supervisor",
+    "office",
+    "intake",
+    "inspection",
+    "secretary",
+)
 READS = "inspection"
 """The role that reads and says nothing."""
 TELL = (

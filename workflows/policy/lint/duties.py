@@ -29,11 +29,19 @@ def bearers(context: LintContext, duty: DutyRow) -> list[Post]:
     ]
 
 
+def sites_of(context: LintContext, duty: DutyRow, post: Post) -> int:
+    """How often a post owes a duty in a period: once, or once for each site of its subtree."""
+    if not duty.per:
+        return 1
+    sites = (site for site in context.pack.sites if post.grid in context.path(site.grid))
+    return sum(site.key or duty.per == "site" for site in sites)
+
+
 def owed_by_period(context: LintContext) -> dict[str, int]:
     """How many duties are owed in one period of each kind, shortest first; kinds without any are left out."""
     owed = Counter[str]()
     for duty in context.pack.duties:
-        owed[duty.period] += len(bearers(context, duty))
+        owed[duty.period] += sum(sites_of(context, duty, post) for post in bearers(context, duty))
     return {period: owed[period] for period in PERIODS if owed[period]}
 
 

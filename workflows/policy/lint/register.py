@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from workflows.policy.lint.context import ROLES, LintContext, one_of, overlap
 from workflows.policy.model import Post
+from workflows.policy.registers import DELEGATE, FULL_TIME, POST_KINDS
 from workflows.policy.settings import FILE
 
 GRIDS, DEPARTMENTS, POSTS = "grids.csv", "departments.csv", "posts.csv"
@@ -36,6 +37,9 @@ def lint_codes(context: LintContext) -> None:
         ("duties.csv", (duty.code for duty in context.pack.duties)),
         ("indicators.csv", (indicator.code for indicator in context.pack.indicators)),
         ("actions.csv", (action.action for action in context.pack.actions)),
+        ("sites.csv", (site.code for site in context.pack.sites)),
+        ("bodies.csv", (body.code for body in context.pack.bodies)),
+        ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
@@ -85,9 +89,9 @@ def lint_division(context: LintContext) -> None:
 def lint_validity(context: LintContext) -> None:
     """Dates run forward, and a grid exists no longer than its parent."""
     for index, grid in enumerate(context.pack.grids):
-        _lint_dates(context, GRIDS, index, grid.valid_from, grid.valid_to)
+        lint_dates(context, GRIDS, index, grid.valid_from, grid.valid_to)
     for index, post in enumerate(context.pack.posts):
-        _lint_dates(context, POSTS, index, post.valid_from, post.valid_to)
+        lint_dates(context, POSTS, index, post.valid_from, post.valid_to)
     for index, grid in enumerate(context.pack.grids):
         parent = context.grids.get(grid.parent)
         if parent is None:
@@ -100,7 +104,8 @@ def lint_validity(context: LintContext) -> None:
             context.error(GRIDS, index, "valid_to", text, f"end it on {parent.valid_to}, or name another parent")
 
 
-def _lint_dates(context: LintContext, file: str, index: int, valid_from: int, valid_to: int) -> None:
+def lint_dates(context: LintContext, file: str, index: int, valid_from: int, valid_to: int) -> None:
+    """The last day lies not before the first."""
     if valid_to and valid_from > valid_to:
         text = f"{valid_to} lies before valid_from {valid_from}"
         context.error(file, index, "valid_to", text, "exchange the days, or leave valid_to empty")
@@ -151,6 +156,14 @@ def lint_posts(context: LintContext) -> None:
         elif department is not None and department.grid != post.grid:
             text = f"stands at {post.grid!r}, its department at {department.grid!r}"
             context.warning(POSTS, index, "grid", text, "give post and department the same grid")
+        if post.kind and post.kind not in POST_KINDS:
+            context.error(POSTS, index, "kind", f"{post.kind!r} is no kind of post", one_of(tuple(POST_KINDS)))
+        if post.kind == DELEGATE and not post.department:
+            text = f"{post.code!r} is a delegate of no team"
+            context.warning(POSTS, index, "department", text, "name its supervision team in departments.csv")
+        if context.pack.options.untrained and post.kind and not (post.trained_on or post.vacant or post.machine):
+            text = f"{post.code!r} has not been trained before duty"
+            context.warning(POSTS, index, "trained_on", text, "train it, and write the day (岗前培训)")
         if post.vacant:
             text = f"{post.code!r} is vacant ({post.title})"
             context.warning(POSTS, index, "vacant", text, "fill the post and empty this cell")
@@ -169,6 +182,20 @@ def lint_asked_posts(context: LintContext) -> None:
             if not roles[role]:
                 text = f"{grid.code!r} has no {role}"
                 context.warning(GRIDS, index, "code", text, f"add or fill a post with role {role} in posts.csv")
+
+
+def lint_staff(context: LintContext) -> None:
+    """Every grid has as many full-time posts as its level asks for (M40: 3-5 名环保专职人员)."""
+    staffed = Counter(
+        post.grid for post in context.pack.posts if post.kind == FULL_TIME and not post.vacant and context.stands(post)
+    )
+    asked = {level.level: level.staff for level in context.pack.levels}
+    for index, grid in enumerate(context.pack.grids):
+        span = asked.get(grid.level, ())
+        if span and context.stands(grid) and not span[0] <= staffed[grid.code] <= span[1]:
+            text = f"{grid.code!r} has {staffed[grid.code]} full-time posts, its level asks for {span[0]} to {span[1]}"
+            remedy = "fill posts of the kind full_time in posts.csv, or change staff in pack.toml"
+            context.warning(GRIDS, index, "code", text, remedy)
 
 
 def lint_chiefs(context: LintContext) -> None:
