@@ -183,7 +183,7 @@ def _birth(
     if refused:
         return refused
     _move(d, definition, trigger, dest)
-    birth.total_clock(d, data)
+    birth.total_clock(d, data, endless=begins.endless)
     return d
 
 

@@ -61,9 +61,15 @@ COLUMNS = {
     "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明", "vacant": "空缺", "valid_from": "起始日",
     "valid_to": "终止日", "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间",
     "zero_at": "零分值", "zone": "时区",
+    "comparison": "比较", "each": "计入条件", "index": "指数或类别", "indicator_en": "英文指标",
+    "indicator_zh": "指标", "least": "最少监测值数", "method": "年值算法", "owner": "责任单位", "places": "修约位数",
+    "standard": "标准", "standard_from": "标准施行日", "standard_to": "标准废止日", "target": "目标",
+    "value": "目标值", "year": "年度",
 }  # fmt: skip
 """What people call the columns and options."""
-DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on"})
+DAY_FIELDS = frozenset(
+    {"day", "valid_from", "valid_to", "first_day", "last_day", "known_on", "standard_from", "standard_to"}
+)
 TIME_FIELDS = frozenset({"quiet_from", "quiet_to", "daily_at"})
 HUNDREDTHS_FIELDS = frozenset({"zero_at", "full_at"})
 WINDOW_FIELDS = frozenset({"windows", *DAYS_OF_WEEK})
@@ -321,3 +327,16 @@ def assessment_of(pack: Pack) -> Iterator[Compared]:
         name = f"奖惩建议 {card} {when} {action}", f"proposal of card {card}, {when}: {action}"
         left = without(consequence, "card", "when", "action")
         yield Compared("consequences.csv", (card, when, action), name, concerns, left)
+    for each in pack.targets:
+        of = (each.target, each.owner, each.year)
+        said, left = f"{each.owner} {each.year}", without(each, "target", "owner", "year")
+        name = f"目标 {each.target} {each.indicator_zh} {said}", f"target {each.target} {each.indicator_en}, {said}"
+        yield Compared("targets.csv", of, name, concerns_of(pack, each.owner), left)
+
+
+def concerns_of(pack: Pack, owner: str) -> Words:
+    """Whom a row about a grid or a department concerns."""
+    grids = (("网格", "grid", grid.code, grid.name) for grid in pack.grids)
+    lanes = (("部门", "department", each.code, each.name) for each in pack.departments)
+    found = next((each for each in (*grids, *lanes) if each[2] == owner), ("单位", "unit", owner, ""))
+    return f"{found[0]} {owner} {found[3]}".rstrip(), f"{found[1]} {owner} {found[3]}".rstrip()

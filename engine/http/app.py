@@ -33,6 +33,7 @@ from engine.http import (
     performance,
     phone,
     subscriptions,
+    targets,
     tasks,
     words,
 )
@@ -70,7 +71,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES, *tasks.OF_CODES, *targets.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

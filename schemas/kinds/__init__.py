@@ -13,6 +13,8 @@ from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
+from schemas.kinds.target import TARGET
+from schemas.kinds.task import TASK
 from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
@@ -20,6 +22,8 @@ KINDS: tuple[Kind, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    TASK,
+    TARGET,
     HOME,
 )
 

@@ -46,6 +46,7 @@ from workflows.policy.settings import (
     parse_duration,
     read_settings,
 )
+from workflows.policy.target_rows import TARGETS, target_row
 
 T = TypeVar("T")
 
@@ -96,6 +97,7 @@ TABLES = (
     SCORECARDS,
     CONSEQUENCES,
     ACTIONS,
+    TARGETS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -192,6 +194,7 @@ def _assemble(
         scorecards=each(SCORECARDS, scorecard_row),
         consequences=each(CONSEQUENCES, consequence_row),
         actions=each(ACTIONS, action_row),
+        targets=each(TARGETS, target_row),
     )
     return pack, rows
 

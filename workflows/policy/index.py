@@ -28,6 +28,7 @@ from workflows.policy.model import (
     Post,
     RoleRow,
     RungRow,
+    TargetRow,
 )
 from workflows.policy.moves import Telling, compile_notices
 
@@ -82,6 +83,7 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
+        self.targets: dict[tuple[str, str, int], TargetRow] = {(t.target, t.owner, t.year): t for t in pack.targets}
         self._limits: dict[tuple[str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             self._limits.setdefault((limit.definition, limit.clock, limit.category, limit.group), []).append(limit)

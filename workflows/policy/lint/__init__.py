@@ -34,6 +34,7 @@ from workflows.policy.lint.rules import (
     lint_unnamed,
 )
 from workflows.policy.lint.successors import lint_successors
+from workflows.policy.lint.targets import lint_targets
 from workflows.policy.model import Pack
 from workflows.policy.problems import Finding
 
@@ -63,6 +64,7 @@ CHECKS = (
     lint_assessment,
     lint_actions,
     lint_selected,
+    lint_targets,
     lint_fixings,
 )
 
