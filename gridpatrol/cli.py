@@ -24,6 +24,7 @@ COMMANDS = {
     "incident": "incident",
     "case": "case",
     "task": "task",
+    "targets": "targets",
     "duty": "duty",
     "deadline": "deadline",
     "alert": "alert",

@@ -69,6 +69,36 @@ Sealed = Annotated[
     ),
 ]
 """Free text, replaced by a token before the event enters the log. The posts on a case's way read it."""
+Decimal = Annotated[
+    str,
+    Meta(
+        max_length=24,
+        pattern=r"^-?(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$(?!\n)",
+        description="an exact number as decimal text: up to 15 digits before the point and 6 behind it",
+        examples=["40", "0.7"],
+    ),
+]
+"""A measured number. It is text, so that no reader makes a float of it."""
+Quantity = Annotated[
+    str,
+    Meta(
+        max_length=24,
+        pattern=r"^(0|[1-9][0-9]{0,14})(\.[0-9]{1,6})?$(?!\n)",
+        description="how much, as decimal text: whole or with up to 6 digits behind the point, never negative",
+        examples=["12", "3.5"],
+    ),
+]
+"""An amount of something that is counted or measured, exact."""
+Reference = Annotated[str, Meta(max_length=80)]
+"""The number of the sender's own record."""
+DayText = Annotated[
+    str,
+    Meta(
+        pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$(?!\n)",
+        description="a local day of the pack, such as 2026-06-30",
+        examples=["2026-06-30"],
+    ),
+]
 Contact = Annotated[
     str,
     Meta(
@@ -159,7 +189,7 @@ class BirthData(EventData, frozen=True, kw_only=True):
     grid: Code | None = None
     department: Code | None = None  # who has to act first; none: the grid's own posts
     about: CaseId | None = None
-    reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
+    reference: Reference | None = None  # the number of the sender's own record
     # The deadline of the whole case. Null: it has none, by order. Absent: the pack's limit applies.
     deadline: Instant | UnsetType | None = UNSET
 

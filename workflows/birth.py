@@ -292,11 +292,11 @@ def plain(
     return Birth(begin, own)
 
 
-def total_clock(d: Decision, data: EventData) -> None:
+def total_clock(d: Decision, data: EventData, *, endless: bool = False) -> None:
     """Start the clock of the whole case. A deadline in the event comes first (null: none), then the pack's limit."""
     deadline: datetime | UnsetType | None = getattr(data, "deadline", UNSET)
     if deadline is UNSET:
-        sla.start(d, TOTAL, 0)
+        sla.start(d, TOTAL, 0, endless=endless)
     elif deadline is None:
         sla.start(d, TOTAL, 0, endless=True)
     else:

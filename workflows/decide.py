@@ -193,7 +193,7 @@ def _birth(
         return refused
     _move(d, definition, trigger, dest)
     if definition.ends:
-        birth.total_clock(d, data)
+        birth.total_clock(d, data, endless=begins.endless)
     if definition.states[dest].terminal:  # over as it begins: the clock of the whole case ends with it
         d.ending = definition.ending(trigger)
         sla.arrange(d, definition.states[dest])

@@ -100,13 +100,17 @@ class Birth(Struct, frozen=True):
     `begin(decision, data, the speaker's own grid, home, nearby)` tells what the case is and where it lies; nearby are
     the open cases under the same keys. Once it is known that the speaker may say so, `assign(decision, data, speaker,
     state)` gives it its first owner, as the state asks for. `keys(data, measured, register)`: the correlation keys
-    under which other open cases may be the same, by what a record says and where (`Record.measured`); the engine looks
-    them up.
+    under which other open cases may be the same, by what a record says and where (`Record.measured`); the engine
+    looks them up. `endless`: the clock of the whole case has no deadline, whatever the pack's limits say: such a kind
+    has a day of its own. `subject(data, register)`: the only id that such a case can have; empty: one is minted
+    for it.
     """
 
     begin: Callable[[Decision, Any, str, str, Sequence[Case]], Refusal | None]
     assign: Callable[[Decision, Any, Speaker, str], Refusal | None]
     keys: Callable[[Any, tuple[int, ...] | None, Policy], Sequence[str]] = lambda data, measured, register: ()
+    endless: bool = False
+    subject: Callable[[Any, Policy], str] = lambda data, register: ""
 
 
 class Alias(Struct, frozen=True):

@@ -39,34 +39,40 @@ COLUMNS = {
     "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限", "amount_fen": "金额（分）",
     "answer": "须答复", "appeal": "申诉期限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
     "basis": "依据", "body": "责任主体", "bonus": "加分项", "calendar": "日历", "cap": "加分上限",
-    "categories": "适用小类", "category": "小类", "charged": "扣款对象", "checks": "核查层级",
+    "categories": "适用小类", "category": "小类", "charged": "扣款对象", "checks": "核查层级", "comparison": "比较",
     "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
     "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",
     "declared": "应有问题数", "default_level": "默认上报层级", "definition": "事项类型", "denominator": "分母",
     "department": "部门", "direction": "方向", "director": "企业环保总监", "distinct": "计次口径",
-    "duplicate_window_ms": "重复判定期", "duty_en": "英文职责", "duty_zh": "职责", "every": "重复间隔",
-    "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现", "full_at": "满分值",
-    "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类", "hold_ms": "告警等待",
-    "holds": "督办期间不得办结", "key": "重点污染源", "kind": "类型", "known_on": "公布日", "last_day": "日历截止",
-    "lat": "纬度", "level": "层级", "levels": "层级", "limit": "时限", "listed": "仅限重点监控区域",
-    "lists": "列为重点监控区域", "lon": "经度", "loop_alarm": "反复预警周期", "machine": "系统岗位",
-    "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
-    "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",
-    "numerator": "分子", "object": "对象", "official_code": "官方编码", "offline_ms": "离线宽限", "offset": "触发位置",
-    "offsets": "时区规则", "parent": "上级网格", "parked_cap": "暂存上限", "parked_ms": "暂存时间",
-    "part": "牵头或配合", "part_of": "隶属", "partition_level": "分区层级", "peer": "同类组", "per": "按何计",
-    "period": "周期", "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开",
-    "quiet_exempt": "不静默的时钟", "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数",
-    "reports_to": "告知对象", "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径",
-    "scope": "范围", "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
-    "sources": "可用来源", "staff": "专职人数", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
-    "tell": "告知对象", "times": "次数", "title": "岗位名称", "title_en": "英文名称", "title_zh": "中文名称",
-    "trained_on": "岗前培训日", "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明",
-    "untrained": "未经培训的发言", "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日",
-    "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间", "zero_at": "零分值", "zone": "时区",
+    "duplicate_window_ms": "重复判定期", "duty_en": "英文职责", "duty_zh": "职责", "each": "计入条件",
+    "every": "重复间隔", "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现",
+    "full_at": "满分值", "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类",
+    "hold_ms": "告警等待", "holds": "督办期间不得办结", "index": "指数或类别", "indicator_en": "英文指标",
+    "indicator_zh": "指标", "key": "重点污染源", "kind": "类型", "known_on": "公布日", "last_day": "日历截止",
+    "lat": "纬度", "least": "最少监测值数", "level": "层级", "levels": "层级", "limit": "时限",
+    "listed": "仅限重点监控区域", "lists": "列为重点监控区域", "lon": "经度", "loop_alarm": "反复预警周期",
+    "machine": "系统岗位", "main_definition": "主要事项类型", "method": "年值算法", "min_n": "排名最少件数",
+    "name": "名称", "name_en": "英文名称", "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料",
+    "note": "说明", "notice": "提示", "numerator": "分子", "object": "对象", "official_code": "官方编码",
+    "offline_ms": "离线宽限", "offset": "触发位置", "offsets": "时区规则", "owner": "责任单位", "parent": "上级网格",
+    "parked_cap": "暂存上限", "parked_ms": "暂存时间", "part": "牵头或配合", "part_of": "隶属",
+    "partition_level": "分区层级", "peer": "同类组", "per": "按何计", "period": "周期", "places": "修约位数",
+    "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开", "quiet_exempt": "不静默的时钟",
+    "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象",
+    "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围",
+    "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
+    "sources": "可用来源", "staff": "专职人数", "standard": "标准", "standard_from": "标准施行日",
+    "standard_to": "标准废止日", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
+    "target": "目标", "tell": "告知对象", "times": "次数", "title": "岗位名称", "title_en": "英文名称",
+    "title_zh": "中文名称", "trained_on": "岗前培训日", "unborn_cap": "待报暂存上限", "unit": "单位",
+    "unnamed": "未列明", "untrained": "未经培训的发言", "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日",
+    "value": "目标值", "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间", "year": "年度",
+    "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
-DAY_FIELDS = frozenset({"day", "valid_from", "valid_to", "first_day", "last_day", "known_on", "trained_on"})
+DAY_FIELDS = frozenset(
+    {"day", "valid_from", "valid_to", "first_day", "last_day", "known_on", "trained_on", "standard_from", "standard_to"}
+)
 TIME_FIELDS = frozenset({"quiet_from", "quiet_to", "daily_at"})
 HUNDREDTHS_FIELDS = frozenset({"zero_at", "full_at"})
 WINDOW_FIELDS = frozenset({"windows", *DAYS_OF_WEEK})
@@ -335,6 +341,19 @@ def assessment_of(pack: Pack) -> Iterator[Compared]:
         name = f"奖惩建议 {card} {when} {action}", f"proposal of card {card}, {when}: {action}"
         left = without(consequence, "card", "when", "action")
         yield Compared("consequences.csv", (card, when, action), name, concerns, left)
+    for each in pack.targets:
+        of = (each.target, each.owner, each.year)
+        said, left = f"{each.owner} {each.year}", without(each, "target", "owner", "year")
+        name = f"目标 {each.target} {each.indicator_zh} {said}", f"target {each.target} {each.indicator_en}, {said}"
+        yield Compared("targets.csv", of, name, concerns_of(pack, each.owner), left)
+
+
+def concerns_of(pack: Pack, owner: str) -> Words:
+    """Whom a row about a grid or a department concerns."""
+    grids = (("网格", "grid", grid.code, grid.name) for grid in pack.grids)
+    lanes = (("部门", "department", each.code, each.name) for each in pack.departments)
+    found = next((each for each in (*grids, *lanes) if each[2] == owner), ("单位", "unit", owner, ""))
+    return f"{found[0]} {owner} {found[3]}".rstrip(), f"{found[1]} {owner} {found[3]}".rstrip()
 
 
 def responsibility_of(pack: Pack) -> Iterator[Compared]:

@@ -141,7 +141,7 @@ class Walk:
 
     def walk(self, at: int) -> None:
         """Visit every state once, those that nothing leads to as well."""
-        self.visit(Case(id=self.samples.subject(0)), at)
+        self.visit(Case(id=self.samples.first_subject()), at)
         born = next((case for case in self.found.values() if case.opened and case.closed is None), None)
         for state in self.definition.states.values():
             if state.name not in self.found and born is not None:
@@ -279,7 +279,8 @@ class Samples:
 
     def __init__(self, policy: Policy, definition: str, at: int) -> None:
         pack = policy.pack
-        self.definition = definition
+        self.policy, self.definition = policy, definition
+        self.years = [target.year for target in pack.targets]
         leaf = leaf_of(policy, at).code
         path, self.home = policy.path(leaf), policy.home(leaf)
         lead = next((d.code for d in pack.departments if d.grid in path), "none")
@@ -296,7 +297,7 @@ class Samples:
         self.later = (self.now + timedelta(days=10)).isoformat()
         self.words: dict[str, Sequence[str]] = {
             "category": [c.code for _, c in sorted({(-c.level, c.dissuade): c for c in pack.categories}.items())],
-            "grid": [leaf],
+            "grid": [leaf, *[target.owner for target in pack.targets if target.owner in policy.grids][:1]],
             "to_grid": [path[0], path[-1]],
             "touches": [g.code for g in pack.grids if g.level == len(path) and g.code != leaf][:1],
             "department": [lead],
@@ -317,6 +318,17 @@ class Samples:
             "about": [self.subject(1)],
             "problems": [self.subject(1)],
             "cases": [self.subject(1)],
+            "code": ["T-1"],
+            "goal": ["1"],
+            "quantity": ["2"],
+            "counted_in": ["1"],
+            "done": ["1", "2"],
+            "due": [self.later[:10]],
+            "items": ["T-1"],
+            "target": [target.target for target in pack.targets][:1] or ["none"],
+            "station": ["S-1"],
+            "period": ["2026-03"],
+            "value": ["1", "2"],
             "duty": [duty.code for duty in pack.duties] or ["none"],
             "post": [post.code for post in (*owing, *near)][:1] or ["none"],
         }
@@ -333,6 +345,14 @@ class Samples:
     def subject(self, number: int) -> str:
         """A case of the place."""
         return f"{self.home}.00000000-0000-7000-8000-{number:012}"
+
+    def first_subject(self) -> str:
+        """The case of the place that is rehearsed first: one that may have this id, of a kind whose ids are derived."""
+        births = DEFINITIONS[self.definition].births
+        said = (
+            (birth, data) for name, birth in births.items() for data, _ in self.events.get(f"gridpatrol.{name}.v1", [])
+        )
+        return next(filter(None, (birth.subject(data, self.policy) for birth, data in said)), self.subject(0))
 
     def made(self, struct: type[EventData]) -> Iterator[dict[str, Any]]:
         """Members of an event's data, as JSON has them."""
@@ -365,7 +385,7 @@ class Samples:
             case inspect.DateTimeType():
                 return [self.later]
             case inspect.IntType(ge=ge):
-                return [self.until if name == "until" else ge or 0]
+                return [self.until if name == "until" else ge or 0, *(self.years[:1] if name == "year" else ())][-1:]
             case inspect.FloatType():
                 return [0.0]
             case inspect.NoneType():

@@ -34,6 +34,7 @@ from engine.http import (
     phone,
     responsible,
     subscriptions,
+    targets,
     tasks,
     words,
 )
@@ -71,7 +72,10 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES, *responsible.ROUTES]),
+    (
+        needs("reads"),
+        [*ledger.ROUTES, *assessment.ROUTES, *responsible.ROUTES, *tasks.OF_CODES, *targets.ROUTES],
+    ),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

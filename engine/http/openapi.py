@@ -20,6 +20,9 @@ PAGE = """gridpatrol {version}
   GET  /v1/locate            the grid of a position: ?position=LON,LAT&crs=
   GET  /v1/similar           open cases that may be the same: ?position=LON,LAT&category=&crs=
   GET  /v1/tasks             what waits for a post, and what it may say: ?post=
+  GET  /v1/tasks/CODE        tasks given under a code, added up: ?grid=
+  GET  /v1/targets           what owners have signed for, and what it says: ?owner=&year=&standing=
+  GET  /v1/targets/ID        one target, opened into what was measured
   GET  /v1/duties            what posts owe in a period: ?post=&period=&day=
   GET  /v1/events/status     what became of one: ?source=&id=
   GET  /v1/outcomes          what became of all that a phone has sent: ?source=&after=

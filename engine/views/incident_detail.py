@@ -421,7 +421,7 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
     """The triggers that the present state takes, with the roles that may send them."""
     definition = DEFINITIONS.get(case.definition)
     if definition is None:  # what begins a case of a problem, of whatever kind
-        kinds = [each for each in DEFINITIONS.values() if not each.of_actions]
+        kinds = [each for each in DEFINITIONS.values() if each.listed == "always"]
         triggers = sorted({birth for each in kinds for birth in each.births.keys() - each.sends})
     else:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})

@@ -14,6 +14,8 @@ from schemas.kinds.incident import INCIDENT
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
+from schemas.kinds.target import TARGET
+from schemas.kinds.task import TASK
 from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
@@ -22,6 +24,8 @@ KINDS: tuple[Kind, ...] = (
     DUTY,
     SUPERVISION,
     RESPONSIBILITY,
+    TASK,
+    TARGET,
     HOME,
 )
 

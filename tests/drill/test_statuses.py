@@ -156,6 +156,11 @@ ROWS = (
     ("schema nothing", USAGE, USAGE),
     ("serve --listen 127.0.0.1:0 --for 0.1", DONE, TRY_AGAIN),
     ("serve --role nobody", USAGE, USAGE),
+    ("targets list", DONE, DONE),
+    ("targets list --year never", USAGE, USAGE),
+    ("targets show WY01.none", WRONG, WRONG),
+    ("task code nothing", DONE, DONE),
+    ("task code nothing --grid NOWHERE", USAGE, USAGE),
     ("task list --post NOBODY", USAGE, USAGE),
     ("task list --post WY01-01-MEMBER", DONE, DONE),
     ("topic create", WRONG, WRONG),  # no broker is named

@@ -48,6 +48,8 @@ from workflows.reading import Reach, Readable, Reads, resolve
 POSTS = [HOTLINE, MEMBER, STREET, "WY-CHIEF", "XA-CHIEF", "WY-EPB-H", "WY-URBAN-H", "WY02-CHIEF", "WY02-01-MEMBER"]
 GRIDS = ["XA", "WY", "WY01", "WY01-01", "WY02", "WY02-01"]
 DEPARTMENTS = ["", "", "WY-EPB", "WY-URBAN"]
+AT_WORK = {"supervision": "served", "responsibility": "signed", "task": "taken_on", "target": "signed"}
+"""A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
 STATES = {"duty": ["recorded"], "supervision": ["proposed", "served", "declined", "cleared"]}
 
@@ -302,6 +304,9 @@ READS: dict[str, str] = {
     "/v1/duties": "/v1/duties?grid=WY01",
     "/v1/performance": "/v1/performance?period=all&by=grid",
     "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
+    "/v1/tasks/{code:str}": "/v1/tasks/ready",
+    "/v1/targets": "/v1/targets",
+    "/v1/targets/{id:str}": "/v1/targets/{case}",
     "/v1/assessment": "/v1/assessment?card=TOWN-QUARTER",
     "/v1/responsible": "/v1/responsible?grid=WY01&category=D3-01",
     "/v1/responsibilities": "/v1/responsibilities?grid=WY01",
@@ -361,6 +366,9 @@ def test_no_route_shows_a_case_to_who_does_not_read_it(door: Served, route: str)
 
 
 SHOWN_ELSEWHERE = {
+    "/v1/tasks/{code:str}",
+    "/v1/targets",
+    "/v1/targets/{id:str}",
     "/v1/assessment",
     "/v1/duties",
     "/v1/incidents/{id:str}/words",
@@ -493,7 +501,7 @@ def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, t
         for number, line in enumerate(lines):
             duty = line.case.definition == "duty"
             line.case.id, line.case.policy = subject(weiyang().home(line.case.path[-1]), 1000 + number), weiyang().hash
-            at_work = {"supervision": "served", "responsibility": "signed"}.get(line.case.definition, "handling")
+            at_work = AT_WORK.get(line.case.definition, "handling")
             line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else (at_work, None)
         write(engine.database, *(line.case for line in lines))
         posts = sorted({line.post.code for line in lines})

@@ -16,6 +16,7 @@ from tests.support.histories import live, plots, shuffled
 from tests.unit.test_fold import ends_of, figures
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS, ENDINGS
+from workflows.definitions.target import SCORED
 from workflows.figures import with_sums
 
 orders = st.lists(st.integers(0, 7), max_size=80)
@@ -103,7 +104,8 @@ def test_a_case_ends_once_in_the_figures_and_only_if_it_has_ended(plots):
 
 
 def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
-    """An exemption after a missed duty: no clock stops with it, so it is no second end of the case. What else takes up
+    """An exemption after a missed duty, a value after a target was scored: no clock stops with it, so it is no second
+    end of the case. What else takes up
     a case that is over is of a kind that says so, and the fold takes its end back."""
     further = [
         (definition.name, row.trigger, source, row.dest)
@@ -115,6 +117,7 @@ def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
     assert further == [
         ("service_request", "case.reopened", "closed", "reported"),
         ("duty", "duty.excused", "missed", "excused"),
+        *(("target", "measurement.recorded", was, now) for was in SCORED for now in SCORED if was != now),
     ]
     assert [definition.name for definition in KINDS if definition.reopens] == ["service_request"]
     assert [measure.name for measure in DEFINITIONS["duty"].measures if measure.fact is DutyExcused] == ["excusal"]

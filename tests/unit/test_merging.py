@@ -17,6 +17,8 @@ from schemas.exemptions import EXEMPTIONS
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.supervision import SUPERVISION
+from schemas.kinds.target import TARGET
+from schemas.kinds.task import TASK
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import BARE, CENTRE, DAY, HOTLINE, MEMBER, STREET, Story, at, event, instant, subject
 from tests.support.examples import examples
@@ -137,7 +139,9 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 
 DATA: dict[str, dict[str, Any]] = {
     **{
-        trigger: dict(event.example) for kind in (SUPERVISION, RESPONSIBILITY) for trigger, event in kind.events.items()
+        trigger: dict(event.example)
+        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET)
+        for trigger, event in kind.events.items()
     },
     "report.submitted": {"category": BARE, "source": "hotline"},
     "dissuasion.recorded": {"outcome": "effective"},

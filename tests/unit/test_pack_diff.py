@@ -25,7 +25,7 @@ FOR_PEOPLE = {("notices.csv", "note"), ("roles.csv", "note")}
 OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
     "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
-    "percent", "higher", "own", "grid:3", "assist", "site",
+    "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""
 TAKEN = dict[str, str]()
@@ -42,6 +42,7 @@ MORE_ROWS = {
     "indicators.csv": "late,overdue,count,lower,,,,,,,,,,",
     "notices.csv": "assigned,holder,,",
     "sites.csv": "S-1,罐头厂,S2,,,,-9.1,38.7,,",
+    "targets.csv": "air,T,2026,空气,>=,85,%,share,day,Air,<=100,aqi,1,330,HJ 633-2012,2016-01-01,2026-02-28,test",
     "scorecards.csv": "Q,2026,month,grid:2,late,10,5,0,,,,,,,",
 }
 """Tables that the small pack has not, or has empty."""
@@ -95,7 +96,7 @@ def test_a_changed_cell_changes_a_sentence_that_names_its_row(file: str, column:
         return
     assert pack is not None, "no value of this test is taken: add one"
     told = pack_diff(compiled(), pack)
-    keys = ("code", "rule", "clock", "on", "calendar", "card", "action", "category")
+    keys = ("code", "rule", "clock", "on", "calendar", "card", "action", "category", "target")
     names = next(row[key] for key in keys if row.get(key))
     about = [each for each in told if each.file == file and names in f"{each.row} {each.zh}"]
     assert about, told
@@ -120,6 +121,7 @@ def test_each_field_of_each_row_of_the_shipped_packs_is_told_with_its_row(name: 
         "bodies",
         "responsibilities",
         "sites",
+        "targets",
     ):
         rows: tuple[msgspec.Struct, ...] = getattr(pack, table)
         for at in (len(rows) - 1,) if rows else ():

@@ -16,6 +16,8 @@ from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situation
 from schemas.events import EVENTS
 from schemas.kinds.duty import Duty
 from schemas.kinds.supervision import Supervision
+from schemas.kinds.target import Signed, Target
+from schemas.kinds.task import Task
 from schemas.refusals import Reason
 from tests.support.builders import DAY, arrived, at, changed, event, shipped
 from workflows.case import AWAITED, Case, Ended
@@ -72,6 +74,20 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
             "letter",
             Supervision(unit=found.owner.grid, office=leaf_under(shipped(), post.grid)[-1], answer=False),
         )
+    if kind.name == "task":
+        office = leaf_under(shipped(), post.grid)[-1]
+        found.own = Task(code="c", goal="g", quantity="1", counted_in="项", due=20260601, office=office)
+    if kind.name == "target":
+        found.own = Target(
+            code="good-days",
+            year=2026,
+            method="mean",
+            comparison="<=",
+            bound="",
+            unit="%",
+            per="month",
+            ends=NOW + DAY,
+        )
     return found
 
 
@@ -95,6 +111,11 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
         ]
         if kind.of_actions:
             variants = [{"action": "letter", "grid": grid}]
+        if kind.name == "task":
+            variants = [{**data, "grid": grid, "items": []}]
+        if kind.name == "target":
+            variants = [{"target": "good-days", "year": 2026, "grid": "WY"}]
+            case.id = kind.births[trigger].subject(Signed(target="good-days", year=2026, grid="WY"), shipped())
     register = shipped()
     if kind.needs == "responsibilities":  # of a body for which the post signs
         body = Body("BODY", "某单位", "mass", situation.case.path[-1], posts=(situation.post.code,))

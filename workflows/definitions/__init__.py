@@ -18,6 +18,8 @@ from workflows.definitions.incident import INCIDENT
 from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.supervision import SUPERVISION
+from workflows.definitions.target import TARGET
+from workflows.definitions.task import TASK
 from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
 from workflows.machine import Bears, Definition
@@ -29,6 +31,8 @@ KINDS: tuple[Definition, ...] = (
     DUTY,
     SUPERVISION,
     RESPONSIBILITY,
+    TASK,
+    TARGET,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
@@ -130,9 +134,9 @@ def born_by(data: EventData) -> tuple[Definition, str] | None:
 
 def births_before(trigger: str) -> set[str]:
     """What begins the cases that take a trigger: an event that comes before its case waits for one of these. Kinds of
-    actions are named to what is said of them alone: whoever is in the field need not hear of them."""
+    which offices speak are named to what is said of them alone: whoever is in the field need not hear of them."""
     bearing = [definition for definition in DEFINITIONS.values() if trigger in definition.heard]
-    named = [definition for definition in bearing if not definition.of_actions] or bearing
+    named = [definition for definition in bearing if definition.listed == "always" or definition.bears] or bearing
     return {birth for definition in named for birth in definition.births}
 
 

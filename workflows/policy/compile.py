@@ -58,6 +58,7 @@ from workflows.policy.settings import (
     parse_duration,
     read_settings,
 )
+from workflows.policy.target_rows import TARGETS, target_row
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ TABLES = (
     RESPONSIBILITIES,
     AUTHORITY,
     SITES,
+    TARGETS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -218,6 +220,7 @@ def _assemble(
         responsibilities=each(RESPONSIBILITIES, responsibility_row),
         sites=each(SITES, site_row),
         authority_rows=each(AUTHORITY, authority_row),
+        targets=each(TARGETS, target_row),
     )
     return pack, rows
 

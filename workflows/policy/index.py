@@ -28,6 +28,7 @@ from workflows.policy.model import (
     Post,
     RoleRow,
     RungRow,
+    TargetRow,
 )
 from workflows.policy.moves import Telling, compile_notices
 from workflows.policy.registers import Body, Site
@@ -83,6 +84,7 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
+        self.targets: dict[tuple[str, str, int], TargetRow] = {(t.target, t.owner, t.year): t for t in pack.targets}
         self.bodies: dict[str, Body] = {b.code: b for b in pack.bodies}
         self.sites: dict[str, Site] = {s.code: s for s in pack.sites}
         self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}

@@ -251,6 +251,32 @@ class ConsequenceRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""
 
 
+class TargetRow(Struct, frozen=True, omit_defaults=True):
+    """One target (目标): what an owner has to reach in a year, by which values and which standard (M102 M108).
+
+    `value` is decimal text, empty where the text gives none: then it is not scored. Days are YYYYMMDD, 0 open.
+    """
+
+    target: str
+    owner: str  # code of a grid or a department
+    year: int
+    indicator_zh: str
+    indicator_en: str
+    comparison: Literal["<=", ">=", "<", ">", "="]
+    value: str
+    unit: str
+    method: Literal["value", "mean", "sum", "count", "share"]  # how the year's value comes from what is measured
+    period: Literal["day", "month", "quarter", "half", "year"]  # of which each measured value is
+    each: str = ""  # the condition that a count or a share counts, such as <=100
+    index: Literal["", "aqi", "water"] = ""  # what a value is an index or a class of
+    places: int = -1  # decimals to which the year's value is rounded before it is compared; -1: it is not
+    least: int = 0  # so many values it takes
+    standard: str = ""
+    standard_from: int = 0
+    standard_to: int = 0
+    basis: str = ""  # where it comes from
+
+
 class ActionRow(Struct, frozen=True, omit_defaults=True):
     """One action of supervision (督办方式): what an office may do to a unit, as its law or its rules have it (M118)."""
 
@@ -343,6 +369,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     responsibilities: tuple[ResponsibilityRow, ...] = ()
     sites: tuple[Site, ...] = ()
     authority_rows: tuple[AuthorityRow, ...] = ()  # in the place of the catalogue's levels, where one fits
+    targets: tuple[TargetRow, ...] = ()  # empty: nobody signs for one
 
 
 def encode(pack: Pack) -> bytes:

@@ -38,6 +38,7 @@ from workflows.policy.lint.rules import (
 )
 from workflows.policy.lint.sites import lint_sites
 from workflows.policy.lint.successors import lint_successors
+from workflows.policy.lint.targets import lint_targets
 from workflows.policy.model import Pack
 from workflows.policy.problems import Finding
 
@@ -76,6 +77,7 @@ CHECKS = (
     lint_leads,
     lint_pairs,
     lint_delegation,
+    lint_targets,
     lint_fixings,
 )
 

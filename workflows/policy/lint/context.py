@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import Source
 from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
+from workflows.machine import Definition
 from workflows.policy.model import Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
@@ -63,6 +64,16 @@ class LintContext:
         self.departments: dict[str, Department] = {d.code: d for d in reversed(pack.departments)}
         self.categories: dict[str, Category] = {c.code: c for c in reversed(pack.categories)}
         self.groups = {category.group for category in pack.categories}
+
+    def has_none_of(self, kind: Definition) -> bool:
+        """Whether a pack has no case of a kind, so that it says nothing of it: nothing that is owed, no action, no part
+        of it that the kind needs, or nobody who may begin one, of a kind that lists show where it is asked for."""
+        if kind.bears is not None or kind.of_actions:
+            return not (self.pack.duties if kind.bears is not None else self.pack.actions)
+        if kind.needs:
+            return not getattr(self.pack, kind.needs)
+        begun = any(row.trigger in kind.births for row in self.pack.roles)
+        return kind.listed == "never" or (kind.listed == "asked" and not begun)
 
     def row(self, file: str, index: int) -> int:
         """The spreadsheet row of an entry; without known rows, counted from the header."""

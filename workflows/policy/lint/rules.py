@@ -238,10 +238,7 @@ def lint_notices(context: LintContext) -> None:
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in everywhere if kind == name}  # a row of its own that names nobody is meant so
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
-        here = definition.listed != "never" and bool(definition.bears is None or context.pack.duties)
-        here = here and bool(not definition.of_actions or context.pack.actions)
-        here = here and bool(not definition.needs or getattr(context.pack, definition.needs))
-        if silent and here:
+        if silent and not context.has_none_of(definition):
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
 
@@ -280,13 +277,8 @@ def lint_roles(context: LintContext) -> None:
             listed = ", ".join(dict.fromkeys(silent_rules))
             context.problems.warning(ROLES_FILE, 0, column, f"{listed}: may claim any", f"say which {column} they may")
     named = {canonical(row.trigger) for row in context.pack.roles}
-    # What time bears is spoken of only where there is some of it.
-    idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
-    if not context.pack.actions:  # nor of supervision where the pack has no action
-        idle |= {trigger for kind in KINDS if kind.name in OF_ACTIONS for trigger in kind.events}
-    for kind in KINDS:  # nor of any other kind without its part of the pack
-        needs = DEFINITIONS[kind.name].needs
-        idle |= {*kind.events} if needs and not getattr(context.pack, needs) else set()
+    # A kind is spoken of only where there is some of it.
+    idle = {t for kind in KINDS if context.has_none_of(DEFINITIONS[kind.name]) for t in kind.events}
     # Nor of approval where nobody asks for it, nor of taking up again.
     for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS):
         idle |= set() if named & set(proposals) else set(proposals)
