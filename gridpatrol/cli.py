@@ -32,6 +32,8 @@ COMMANDS = {
     "performance": "performance",
     "assess": "assess",
     "ledger": "ledger",
+    "report": "report",
+    "export": "exporting",
     "deadletter": "deadletter",
     "audit": "audit",
     "pack": "pack",

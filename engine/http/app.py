@@ -25,6 +25,7 @@ from engine.http import (
     health,
     incidents,
     ledger,
+    locality,
     notices,
     openapi,
     operator,
@@ -32,6 +33,7 @@ from engine.http import (
     people,
     performance,
     phone,
+    reports,
     subscriptions,
     tasks,
     words,
@@ -70,7 +72,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES, *reports.ROUTES, *locality.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

@@ -24,6 +24,7 @@ from engine.http.events import BATCH, SINGLE
 from engine.http.ledger import XLSX
 from engine.http.listings import CSV, Listing
 from engine.http.problems import MEDIA_TYPE
+from engine.reports.files import FORMATS
 from engine.uploads.media import ENDINGS
 from engine.views.alerts import FeedLine
 from schemas import examples, jsonschema
@@ -46,6 +47,7 @@ TAGS = {
     "files": "Photos and other files that evidence refers to.",
     "duties": "What posts owe in their periods, recorded and left, with the subjects under which phones record it.",
     "performance": "Figures with their numerators and denominators.",
+    "register": "The active policy pack for other programs: its map, its organisation, its workflow.",
     "operator": "What operators do to a running engine.",
     "operations": "Probes, metrics, and this description.",
 }
@@ -105,6 +107,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "status": (404, 409),
     "show_incident": (404, 410),
     "show_words": (404, 410),
+    "make_report": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
     "send_file": (409, 410, 413, 422, 429, 501),
@@ -217,7 +220,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     structs = [shape_of[kind] for kind in answered(handler) if kind in shape_of]
     statuses = [handler.status_code]
     if structs:
-        media = "application/json"
+        media = str(handler.media_type or "application/json")
         shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
     elif (media := str(handler.media_type or "")) == CSV:
         shape = {"type": "string", "description": WHOLE_CSV}
@@ -243,6 +246,9 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     if handler.media_type == XLSX:
         workbook = "A workbook (Office Open XML) with a sheet for each kind of case."
         found = {"200": {"description": workbook, "content": {XLSX: next(iter(FILE.values())), **FILE}}}
+    if name == "make_report":
+        content = {kind.media.partition(";")[0]: next(iter(FILE.values())) for kind in FORMATS.values()}
+        found = {"200": {"description": f"The report, as {', '.join(FORMATS)}.", "content": {**FILE, **content}}}
     if name == "show_file":
         found = {
             "200": {"description": f"The bytes, as {', '.join(ENDINGS)}.", "content": FILE},

@@ -37,6 +37,9 @@ PAGE = """gridpatrol {version}
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
   GET  /v1/assessment        a scorecard's sheet of a period: ?card=&period=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
+  GET  /v1/reports/NAME      bulletins, rankings, letters as files: ?period=&grid=&format=html, xlsx, docx or csv
+  GET  /v1/grids.geojson     the grids with their borders, owners and open cases: ?grid=
+  GET  /v1/organisation      grids, departments and posts; /v1/workflow has states, clocks and limits
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json
 

@@ -155,7 +155,11 @@ def test_each_status_that_an_operation_names_is_explained_once() -> None:
 def test_the_first_page_names_every_route() -> None:
     """Those of operators as one, those of one subscription as the list's, and a file under what identifies it."""
     lines = [line.split()[1:] for line in PAGE.splitlines() if re.match(r"  (GET|PUT|POST) ", line)]
-    named = {word.replace("/ID", "/{id:str}").replace("SHA256", "{sha256:str}") for line in lines for word in line}
+    named = {
+        word.replace("/ID", "/{id:str}").replace("SHA256", "{sha256:str}").replace("NAME", "{name:str}")
+        for line in lines
+        for word in line
+    }
     paths = {path for handler in ROUTES for path in handler.paths} - {"/", "/v1/ledger.xlsx"}
     assert {path for path in paths if not path.startswith(("/v1/operator/", "/v1/subscriptions/"))} - named == set()
     assert "/v1/operator/..." in named
