@@ -24,7 +24,7 @@ def bulletin(reading: ReportReading) -> Document:
     sections = [
         Section("一、总体情况", (), (tables.totals(total), tables.trend(reading))),
         Section("二、各网格", (), (tables.by_grid(reading),)),
-        Section("三、问题类别与来源", (), (tables.by_group(reading), tables.by_source(total))),
+        Section("三、问题类别与来源", (), (tables.by_category(reading), tables.by_source(total))),
         Section("四、办理与时限", (), (tables.by_clock(reading), tables.by_department(reading))),
         Section("五、履职", (), duties(reading)),
         Section("六、督查督办", (), supervisions(reading)),

@@ -16,7 +16,7 @@ def debrief(reading: ReportReading) -> Document:
     sections = [
         Section("一、全年情况", (), (tables.totals(total), tables.trend(reading))),
         Section("二、所辖网格", (), (tables.by_grid(reading),)),
-        Section("三、问题类别与时限", (), (tables.by_group(reading), tables.by_clock(reading))),
+        Section("三、问题类别与时限", (), (tables.by_category(reading), tables.by_clock(reading))),
         Section("四、考核", (), tuple(sheet_of_grid(reading, remarks))),
         Section("五、履职", (), tuple(filter(None, [tables.of_kind(reading, DUTY, "任务", by="category")]))),
         Section("六、督查督办", (), supervisions(reading)),

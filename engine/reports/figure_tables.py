@@ -25,10 +25,12 @@ FLOW = (
     Column("按期结案率", width=11),
     Column("返工率"),
     Column("逾期"),
-    Column("其中免责"),
-    Column("办理时长中位数", width=14),
+    Column("免责"),
+    Column("时长中位数", width=12),
 )
 """The heads of `flow_of`."""
+NOTHING: tuple[Cell, ...] = (0, 0, 0, Share(None), Share(None), 0, 0, Span(None))
+"""The cells of `flow_of` where nothing counted."""
 BEST = "on_time_rate"
 """The figure by which units are ranked."""
 BARS = Chart("按期结案率", "bars", (2,))
@@ -90,8 +92,7 @@ def by_grid(reading: ReportReading) -> Table:
         (place_of(row), named(row), *flow_of(row), *standing.pop(row.key, (0, 0)), why_of(row)) for row in page.rows
     ]
     names = {each.key: each.name for each in page.standing}
-    empty = (0, 0, 0, Share(None), Share(None), 0, 0, Span(None))
-    rows += [("", names[key], *empty, *standing[key], "") for key in sorted(standing)]
+    rows += [("", names[key], *NOTHING, *standing[key], "") for key in sorted(standing)]
     columns = (Column("名次"), Column("网格", False, 22), *FLOW, *STANDING, Column("备注", False, 10))
     chart = Chart("按期结案率", "bars", (5,))
     return Table("各网格", columns, tuple(rows), "期内无上报、无在办的网格不列。名次按按期结案率", chart)
@@ -121,12 +122,12 @@ def why_of(row: FigureRow) -> str:
     return "并列" if row.rank.tied else WHY.get(row.rank.why, "")
 
 
-def by_group(reading: ReportReading) -> Table:
-    """Each group of categories, with the open cases of it."""
-    page = reading.figures(by="group")
+def by_category(reading: ReportReading) -> Table:
+    """Each category of problems, the most frequent first, with the open cases of it."""
+    page = reading.figures(by="category", rank=REPORTED)
     standing = standing_of(page)
     rows = tuple((named(row), *flow_of(row), *standing.get(row.key, (0, 0))) for row in page.rows)
-    return Table("各类问题", (Column("类别组", False, 16), *FLOW, *STANDING), rows, "", Chart("上报", "bars", (1,)))
+    return Table("各类问题", (Column("类别", False, 18), *FLOW, *STANDING), rows, "", Chart("上报", "bars", (1,)))
 
 
 def by_source(total: PerformancePage) -> Table:
@@ -210,16 +211,19 @@ def months(reading: ReportReading) -> Iterator[tuple[int, int]]:
 
 
 def trend(reading: ReportReading) -> Table:
-    """From day to day of a month, from month to month of a longer period."""
+    """From day to day of a month, from month to month of a longer period; a day on which nothing counted is a row, too,
+    so that a line is as long as its time."""
+    told = list[tuple[str, tuple[Cell, ...]]]()
     if reading.length == "month":
-        page = reading.figures(by="day")
-        told = [(f"{row.key[4:6]}-{row.key[6:]}", row) for row in page.rows]
+        known = {row.key: flow_of(row) for row in reading.figures(by="day").rows}
+        for number in range(day_number(reading.since), day_number(min(reading.until, reading.today)) + 1):
+            day = day_of_number(number)
+            told.append((dashed(day)[5:], known.get(str(day), NOTHING)))
     else:
-        told = []
         for first, last in months(reading):
             [row] = reading.figures(since=dashed(first), until=dashed(last)).rows
-            told.append((dashed(first)[:7], row))
-    rows = tuple((label, *flow_of(row)) for label, row in told)
+            told.append((dashed(first)[:7], flow_of(row)))
+    rows = tuple((label, *flow) for label, flow in told)
     head = "日" if reading.length == "month" else "月"
     chart = Chart("上报、结案、逾期", "lines", (1, 2, 6)) if len(rows) > 1 else None
     return Table("逐日" if head == "日" else "逐月", (Column(head, False, 8), *FLOW), rows, "", chart)

@@ -1,5 +1,6 @@
 """The ledger of leaders' rounds (领导包抓督导工作记录, M133): what sponsors owed in a month, and each record of it."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from engine.reports.document import Cell, Column, Document, Section, Table
@@ -24,8 +25,8 @@ def rounds(reading: ReportReading) -> Document:
         raise BadQuestion("at", "duties are told as of now", "leave `at` out")
     owed = [line for line in duties_of(reading) if role_of(reading, line) == SPONSOR]
     records = [record for line in owed if line.recorded for record in records_of(reading, line)]
-    kept = sum(line.left == 0 and line.recorded >= line.quota for line in owed)
-    lapsed = sum(line.lapsed for line in owed)
+    states = Counter(state_of(line) for line in owed)
+    told = "，".join(f"{state} {count} 项" for state, count in states.most_common())
     sections = [
         Section("一、应履职与已履职", (), (Table("包抓任务", OWED, tuple(owed_row(line) for line in owed)),)),
         Section("二、督导记录", (), (Table("督导记录", RECORDED, tuple(records), "时间为所述的起止时间；未述的为空"),)),
@@ -34,7 +35,7 @@ def rounds(reading: ReportReading) -> Document:
         stem=f"rounds-{reading.grid}-{reading.since}",
         title=f"{reading.place}领导包抓督导工作记录",
         subtitle=reading.period_text,
-        lead=f"包抓任务 {len(owed)} 项：已完成 {kept} 项，期满未完成 {lapsed} 项；记录 {len(records)} 条。",
+        lead=f"包抓任务 {len(owed)} 项{f'：{told}' if told else ''}；督导记录 {len(records)} 条。",
         facts=reading.facts(),
         sections=filled(sections),
         at=reading.here.at,
@@ -88,11 +89,15 @@ def role_of(reading: ReportReading, line: DutyLine) -> str:
     return row.role if row is not None else post.role if post is not None else ""
 
 
+def state_of(line: DutyLine) -> str:
+    """How far it has come: its state, and of one whose period is over that it may still be told."""
+    return f"{line.state_zh}（期满）" if line.lapsed else line.state_zh
+
+
 def owed_row(line: DutyLine) -> tuple[Cell, ...]:
     """What is owed, and how far it has come."""
-    state = "期满未完成" if line.lapsed else line.state_zh
     named = (line.post.name, line.grid.name, line.duty.name, f"{line.first} 至 {line.last}")
-    return (*named, line.quota, line.recorded, line.left, state)
+    return (*named, line.quota, line.recorded, line.left, state_of(line))
 
 
 def records_of(reading: ReportReading, line: DutyLine) -> Iterator[tuple[Cell, ...]]:

@@ -15,7 +15,7 @@ from engine.reports.document import Document, Table, printable, text_of
 FONT = "宋体"
 """The font of Chinese characters; programs that have none of this name take their own."""
 TEXT_PT, TABLE_PT = 12, 8
-MARGIN = Mm(22)
+PAGE_WIDTH, PAGE_HEIGHT, MARGIN = Mm(210), Mm(297), Mm(20)
 MOST_ROWS = 500
 """Rows of a table at most: more are no letter, and the workbook has all of them."""
 
@@ -32,7 +32,7 @@ def word_file_of(document: Document) -> bytes:
         made.styles[style].element.get_or_add_rPr().get_or_add_rFonts().set(qn("w:eastAsia"), FONT)
     made.styles["Normal"].font.size = Pt(TEXT_PT)
     page = made.sections[0]
-    page.page_width, page.page_height = Mm(210), Mm(297)
+    page.page_width, page.page_height = PAGE_WIDTH, PAGE_HEIGHT
     page.left_margin = page.right_margin = page.top_margin = page.bottom_margin = MARGIN
     number_pages(page.footer.paragraphs[0], page.footer.part.element)
     made.add_heading(printable(document.title), 0).alignment = WD_ALIGN_PARAGRAPH.CENTER
@@ -66,9 +66,15 @@ def add_table(made: Any, table: Table) -> None:
         shown = table.rows[:MOST_ROWS]
         heads = [column.head for column in table.columns]
         grid = made.add_table(rows=1 + len(shown), cols=len(heads), style="Table Grid")
+        grid.autofit = False
+        whole = sum(column.width for column in table.columns)
+        widths = [(PAGE_WIDTH - 2 * MARGIN) * column.width // whole for column in table.columns]
+        for column, width in zip(grid.columns, widths, strict=True):
+            column.width = width
         texts = [heads, *([text_of(cell) for cell in row] for row in shown)]
         for line, row in zip(grid.rows, texts, strict=True):
-            for column, cell, text in zip(table.columns, line.cells, row, strict=True):
+            for column, width, cell, text in zip(table.columns, widths, line.cells, row, strict=True):
+                cell.width = width
                 paragraph = cell.paragraphs[0]
                 paragraph.add_run(printable(text)).font.size = Pt(TABLE_PT)
                 paragraph.paragraph_format.space_after = Pt(0)

@@ -35,7 +35,7 @@ from workflows.reading import READS_EVERYTHING
 
 END = "2026-10-16T10:00:00+08:00"
 PERIODIC = [name for name in REPORTS if REPORTS[name].of_a_period]
-IN_WORDS = ("bulletin", "rounds")
+IN_WORDS = ("bulletin", "evidence")
 """Those that are opened by Writer, too: it takes long for tables of a thousand rows."""
 ENDINGS = ("xlsx", "docx", "html")
 A4 = re.compile(rb"/MediaBox\s*\[\s*0 0 59[45](?:\.\d+)? 84[12]")
