@@ -36,6 +36,8 @@ COMMANDS = {
     "responsible": "responsible",
     "responsibility": "responsibility",
     "ledger": "ledger",
+    "report": "report",
+    "export": "exporting",
     "deadletter": "deadletter",
     "audit": "audit",
     "pack": "pack",

@@ -3,7 +3,10 @@
 A name in braces is filled in. What stands here and nowhere in a page, or the other way round, fails a test.
 """
 
+from engine.console.catalogue_reports import OF_REPORTS
+
 WORDS: dict[str, tuple[str, str]] = {
+    **OF_REPORTS,
     # frame
     "title": ("网格巡查", "gridpatrol"),
     "skip": ("跳到正文", "Skip to the content"),

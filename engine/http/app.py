@@ -25,6 +25,7 @@ from engine.http import (
     health,
     incidents,
     ledger,
+    locality,
     notices,
     openapi,
     operator,
@@ -32,6 +33,7 @@ from engine.http import (
     people,
     performance,
     phone,
+    reports,
     responsible,
     subscriptions,
     targets,
@@ -74,7 +76,15 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
     ),
     (
         needs("reads"),
-        [*ledger.ROUTES, *assessment.ROUTES, *responsible.ROUTES, *tasks.OF_CODES, *targets.ROUTES],
+        [
+            *ledger.ROUTES,
+            *assessment.ROUTES,
+            *reports.ROUTES,
+            *locality.ROUTES,
+            *responsible.ROUTES,
+            *tasks.OF_CODES,
+            *targets.ROUTES,
+        ],
     ),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]

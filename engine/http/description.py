@@ -24,6 +24,7 @@ from engine.http.events import BATCH, SINGLE
 from engine.http.ledger import XLSX
 from engine.http.listings import CSV, Listing
 from engine.http.problems import MEDIA_TYPE
+from engine.reports.files import FORMATS
 from engine.uploads.media import ENDINGS
 from engine.views.alerts import FeedLine
 from schemas import examples, jsonschema
@@ -48,6 +49,7 @@ TAGS = {
     "targets": "What owners have signed for in a year, and what came of it by what was measured.",
     "performance": "Figures with their numerators and denominators.",
     "responsibility": "Who must act on a problem, by which text, and who has signed it.",
+    "register": "The active policy pack for other programs: its map, its organisation, its workflow.",
     "operator": "What operators do to a running engine.",
     "operations": "Probes, metrics, and this description.",
 }
@@ -107,6 +109,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "status": (404, 409),
     "show_incident": (404, 410),
     "show_words": (404, 410),
+    "make_report": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
     "send_file": (409, 410, 413, 422, 429, 501),
@@ -219,7 +222,7 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     structs = [shape_of[kind] for kind in answered(handler) if kind in shape_of]
     statuses = [handler.status_code]
     if structs:
-        media = "application/json"
+        media = str(handler.media_type or "application/json")
         shape = structs[0] if len(structs) == 1 else {"anyOf": structs}
     elif (media := str(handler.media_type or "")) == CSV:
         shape = {"type": "string", "description": WHOLE_CSV}
@@ -245,6 +248,9 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     if handler.media_type == XLSX:
         workbook = "A workbook (Office Open XML) with a sheet for each kind of case."
         found = {"200": {"description": workbook, "content": {XLSX: next(iter(FILE.values())), **FILE}}}
+    if name == "make_report":
+        content = {kind.media.partition(";")[0]: next(iter(FILE.values())) for kind in FORMATS.values()}
+        found = {"200": {"description": f"The report, as {', '.join(FORMATS)}.", "content": {**FILE, **content}}}
     if name == "show_file":
         found = {
             "200": {"description": f"The bytes, as {', '.join(ENDINGS)}.", "content": FILE},

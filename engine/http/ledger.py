@@ -55,7 +55,12 @@ async def ledger_csv(
 ) -> Stream:
     """A line for each case of a kind that was reported in the period: number, place, category, who reported it, who
     held it for how long, how its clocks came out, by how much it was late. All lines are as of one instant."""
-    ledger = await opened(context, request.user, asked)
+    return await as_csv(context, request.user, asked)
+
+
+async def as_csv(context: DoorContext, reader: Principal, asked: LedgerQuestion) -> Stream:
+    """A ledger as CSV, as the answer to a request."""
+    ledger = await opened(context, reader, asked)
     name = f"ledger-{ledger.definition}-{ledger.since or 'all'}.csv"
     return Stream(
         lines(context, ledger),
@@ -78,7 +83,12 @@ async def ledger_xlsx(
 ) -> Stream:
     """The same as a workbook with a sheet for each kind of case that was reported in the period, with duties among
     them. It is written before it is sent: of 50,000 cases that takes a while."""
-    ledger = await opened(context, request.user, asked)
+    return await as_workbook(context, request.user, asked)
+
+
+async def as_workbook(context: DoorContext, reader: Principal, asked: LedgerQuestion) -> Stream:
+    """A ledger as a workbook, as the answer to a request."""
+    ledger = await opened(context, reader, asked)
     kinds = [ledger.definition] if asked.definition else listed()
     return Stream(
         workbook(context, ledger, kinds),

@@ -42,6 +42,9 @@ PAGE = """gridpatrol {version}
   GET  /v1/responsible       who must act on a problem in a grid: ?grid=&category=&at=
   GET  /v1/responsibilities  what bodies answer for, and who has signed it: ?body=&grid=&post=&unsigned=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
+  GET  /v1/reports/NAME      bulletins, rankings, letters as files: ?period=&grid=&format=html, xlsx, docx or csv
+  GET  /v1/grids.geojson     the grids with their borders, owners and open cases: ?grid=
+  GET  /v1/organisation      grids, departments and posts; /v1/workflow has states, clocks and limits
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json
 

@@ -224,7 +224,9 @@ def bounds(text: str, period: str, today: int) -> tuple[int, int]:
     if not 1900 <= int(year) < 3000 or not 1 <= first <= 12:
         raise BadQuestion("period", "this is no period", "write 2026, 2026-H1, 2026-Q3, 2026-08, or a day in it")
     if months != MONTHS[period]:
-        raise BadQuestion("period", f"this card assesses by {period}", "name a period of that length, or a day in it")
+        raise BadQuestion(
+            "period", f"what is asked for goes by {period}", "name a period of that length, or a day in it"
+        )
     return period_bounds(int(year) * 10_000 + first * 100 + 1, period)
 
 

@@ -28,6 +28,8 @@ PAGES = {
     "alerts": "/alerts",
     "ranking": "/ranking?period=year&rank=overdue",
     "figures": "/figures?period=year&measure=reported&by=",
+    "ledger": "/ledger?period=year",
+    "reports": "/reports",
     "health": "/health",
     "posts": "/me?q=WY01",
     "missing": "/cases/none",
@@ -39,6 +41,7 @@ ANSWERS = {
     "case": ("责任在", "with"),
     "ranking": ("第 1", "first"),
     "figures": ("上报", "cases reported"),
+    "ledger": ("上报", "reported"),
     "health": ("。", "."),
     "posts": ("个岗位", "posts"),
 }

@@ -101,6 +101,10 @@ ROWS = (
     ("demo run --for 1 --rate 0", USAGE, USAGE),
     ("duty show WY01-01-MEMBER", DONE, DONE),
     ("duty show NOBODY", USAGE, USAGE),
+    ("export map", DONE, DONE),
+    ("export map --grid NOWHERE", USAGE, USAGE),
+    ("export organisation --csv posts", DONE, DONE),
+    ("export workflow", DONE, DONE),
     ("facts export -o facts.jsonl", DONE, DONE),
     ("import boston311 nowhere.csv", USAGE, USAGE),
     ("import boston311 log.jsonl", WRONG, WRONG),  # not the columns
@@ -152,6 +156,9 @@ ROWS = (
     ("responsible --grid WY01-01 --category D3-01 --lang en", DONE, DONE),
     ("restore nowhere.db", USAGE, USAGE),
     ("restore run.db", WRONG, WRONG),  # there is a database already
+    ("report bulletin -o bulletin.html", DONE, DONE),
+    ("report bulletin -o bulletin.html --period 2026-Q1", USAGE, USAGE),
+    ("report letter --id WY01.none", WRONG, WRONG),
     ("schema", DONE, DONE),
     ("schema nothing", USAGE, USAGE),
     ("serve --listen 127.0.0.1:0 --for 0.1", DONE, TRY_AGAIN),

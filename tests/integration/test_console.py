@@ -53,7 +53,16 @@ reads = true
 tokens = ["{digest_of(TOKENS["ops"])}"]
 """
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-PAGES = ("/desk", f"/cases/{OURS}", "/alerts", "/ranking?period=year", "/me", "/cases?search=x")
+PAGES = (
+    "/desk",
+    f"/cases/{OURS}",
+    "/alerts",
+    "/ranking?period=year",
+    "/me",
+    "/cases?search=x",
+    "/ledger?period=all",
+    "/reports",
+)
 
 
 class Page(HTMLParser):

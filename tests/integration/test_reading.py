@@ -257,6 +257,7 @@ STREAM = "/v1/alerts/stream?last_event_id=0-0"
 UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in", "/static/{name:str}"} | {
     f"/m{path}" for path in ("", "/{page:str}", "/worker.js", "/manifest.webmanifest")
 }
+UNASKED |= {"/v1/organisation", "/v1/workflow"}  # the register is no secret
 """Routes that say nothing of cases or people."""
 PUBLISHES = {"/v1/events", "/v1/events/batch", "/m/v1/events/batch", "/cases/{id:str}/acts", "/desk/{id:str}/acts"}
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
@@ -312,6 +313,13 @@ READS: dict[str, str] = {
     "/v1/responsibilities": "/v1/responsibilities?grid=WY01",
     "/v1/ledger.csv": "/v1/ledger.csv?period=all",
     "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
+    "/v1/reports/{name:str}": "/v1/reports/evidence?format=csv",
+    "/v1/grids.geojson": "/v1/grids.geojson",
+    "/ledger": "/ledger?period=all",
+    "/ledger.csv": "/ledger.csv?period=all",
+    "/ledger.xlsx": "/ledger.xlsx?period=all",
+    "/reports": "/reports?name=bulletin",
+    "/reports/{name:str}/{form:str}": "/reports/evidence/csv",
     "/desk": "/desk",
     "/cases": "/cases?search={number}",
     "/cases/{id:str}": "/cases/{case}",
@@ -369,6 +377,11 @@ SHOWN_ELSEWHERE = {
     "/v1/tasks/{code:str}",
     "/v1/targets",
     "/v1/targets/{id:str}",
+    "/v1/grids.geojson",
+    "/v1/reports/{name:str}",
+    "/ledger.xlsx",
+    "/reports",
+    "/reports/{name:str}/{form:str}",
     "/v1/assessment",
     "/v1/duties",
     "/v1/incidents/{id:str}/words",

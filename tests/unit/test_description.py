@@ -156,7 +156,10 @@ def test_the_first_page_names_every_route() -> None:
     """Those of operators as one, those of one subscription as the list's, and a file under what identifies it."""
     lines = [line.split()[1:] for line in PAGE.splitlines() if re.match(r"  (GET|PUT|POST) ", line)]
     named = {
-        word.replace("/ID", "/{id:str}").replace("/CODE", "/{code:str}").replace("SHA256", "{sha256:str}")
+        word.replace("/ID", "/{id:str}")
+        .replace("/CODE", "/{code:str}")
+        .replace("SHA256", "{sha256:str}")
+        .replace("NAME", "{name:str}")
         for line in lines
         for word in line
     }

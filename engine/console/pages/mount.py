@@ -5,7 +5,7 @@ from typing import Any
 from engine.console.access import signed_in, signed_in_with
 from engine.console.acts import SentForms
 from engine.console.live import Changes
-from engine.console.pages import alerts, case, desk, health, member, ranking, sign_in
+from engine.console.pages import alerts, case, desk, health, ledger, member, ranking, reports, sign_in
 from engine.console.sessions import Keys
 from engine.http.auth import Guard
 from engine.http.context import DoorContext
@@ -13,7 +13,10 @@ from engine.http.context import DoorContext
 UNGUARDED: list[Any] = [*sign_in.UNGUARDED, *member.UNGUARDED]
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (signed_in, [*sign_in.ROUTES, *member.SIGNED_IN]),
-    (signed_in_with("reads"), [*alerts.ROUTES, *desk.ROUTES, *case.ROUTES, *ranking.ROUTES]),
+    (
+        signed_in_with("reads"),
+        [*alerts.ROUTES, *desk.ROUTES, *case.ROUTES, *ranking.ROUTES, *ledger.ROUTES, *reports.ROUTES],
+    ),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS]),
     (signed_in_with("operator"), health.ROUTES),
     (member.for_this_member, member.KNOWN),
