@@ -3,6 +3,9 @@
 A name in braces is filled in. What stands here and nowhere in a page, or the other way round, fails a test.
 """
 
+from engine.console.operator_words import OPERATOR_WORDS
+from engine.console.supervisor_words import SUPERVISOR_WORDS
+
 WORDS: dict[str, tuple[str, str]] = {
     # frame
     "title": ("网格巡查", "gridpatrol"),
@@ -361,4 +364,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "核对地址或编号；不在你查看范围内的案件也显示为没有。",
         "Check the address or the number. A case that you do not read is shown as none, too.",
     ),
+    **SUPERVISOR_WORDS,
+    **OPERATOR_WORDS,
 }

@@ -21,6 +21,8 @@ NOTE = "note"
 """The free text that goes along with every event."""
 GRIDS, DEPARTMENTS = ("to_grid", "grid"), ("to_department", "department", "lead")
 """Members that are codes of grids or departments, by the contract's names."""
+ACTION = "action"
+"""The member that is the code of an action of supervision."""
 
 
 class Field(NamedTuple):
@@ -115,6 +117,8 @@ def local_instant(text: str, names: Names) -> str:
 
 def codes_for(field: Field, names: Names) -> Iterable[tuple[str, str]]:
     """Codes of the register among which a field chooses, with their names; none where it is another kind of code."""
+    if field.name == ACTION:
+        return [(each.action, each.title_zh) for each in names.register.pack.actions]
     if field.name in DEPARTMENTS:
         return [(each.code, each.name) for each in names.register.pack.departments]
     if field.name in GRIDS:
