@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from msgspec import NODEFAULT, inspect
+from msgspec import inspect
 
 from engine.views.names import Names
 from schemas.events import EVENTS
@@ -50,7 +50,7 @@ def form_for(trigger: str) -> Form:
     known = inspect.type_info(event.data)
     assert isinstance(known, inspect.StructType)
     for member in known.fields:
-        needed = member.default is NODEFAULT and member.default_factory is NODEFAULT
+        needed = member.required
         field = field_of(member.encode_name, member.type, needed)
         if field is not None:
             found.append(field)

@@ -74,7 +74,7 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
     "tok_issued": ("发放", "Given"),
     "tok_ends": ("到期", "Ends"),
     "tok_rotated": ("已更换", "rotated"),
-    "tok_revoked": ("已收回", "withdrawn"),
+    "tok_revoked": ("已收回", "taken back"),
     "tok_change": ("更换或收回", "Change"),
     "tok_rotate": ("更换（旧的留宽限）", "Rotate, the old one goes on for a while"),
     "tok_rotate_now": ("立即更换（丢失时）", "Rotate at once, as when it was lost"),

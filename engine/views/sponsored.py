@@ -12,12 +12,14 @@ from engine.policies import Policies
 from engine.store.database import Connection
 from engine.views.duties import DutyLine, DutyQuestion, duty_page
 from engine.views.figure_question import PerformanceQuestion
+from engine.views.figure_rows import FigureRow
 from engine.views.names import Named, active_names, prefix_of
 from engine.views.performance import OpenCases, PerformancePage, performance_page
 from engine.views.present import Reading
 from engine.views.readers import grid_asked
 from workflows.definitions import REFERENCE
 from workflows.definitions.duty import DUTY
+from workflows.figures import Rate
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 from workflows.reading import Readable
@@ -36,7 +38,7 @@ class SponsorQuestion(Struct, frozen=True, kw_only=True):
 
 
 class Sponsored(Struct, frozen=True, kw_only=True):
-    """A grid with its sponsor. Duties of the month: how many count as owed, were kept, missed, or may still be told."""
+    """A grid with its sponsor. Of the month: how many of the duties that count were kept, and how they ended."""
 
     grid: Named
     level: int
@@ -44,10 +46,8 @@ class Sponsored(Struct, frozen=True, kw_only=True):
     vacant: bool
     open: int
     overdue: int
-    owed: int
-    kept: int
-    missed: int
-    awaited: int
+    coverage: Rate
+    counts: dict[str, int]
 
 
 class SponsoredPage(Struct, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ def sponsored_page(
 
     cases, owed = asked("", "" if mine else "grid"), asked(DUTY.name, "post")
     standing = {above if mine else each.key: each for each in cases.standing}
-    duties = {row.key: row.counts for row in owed.rows}
+    duties = {row.key: row for row in owed.rows}
     lines = list[DutyLine]()
     if mine:
         own = DutyQuestion(post=question.post, period="month", day=question.day or owed.since)
@@ -95,7 +95,7 @@ def sponsored_page(
     below = {register.grids[post.grid].parent for post in register.posts.values() if is_sponsor(post, register)}
     parent = register.grids[above].parent
     return SponsoredPage(
-        grids=[one_of(post, names.grid(post.grid), register, standing, duties.get(post.code, {})) for post in shown],
+        grids=[one_of(post, names.grid(post.grid), register, standing, duties.get(post.code)) for post in shown],
         mine=mine,
         grid=names.grid(above),
         parent=names.grid(parent) if parent in below else None,
@@ -128,11 +128,10 @@ def first_with_several(register: Policy) -> str:
 
 
 def one_of(
-    post: Post, grid: Named, register: Policy, standing: dict[str, OpenCases], counts: dict[str, int]
+    post: Post, grid: Named, register: Policy, standing: dict[str, OpenCases], owed: FigureRow | None
 ) -> Sponsored:
     """A grid with its sponsor."""
     cases = standing.get(post.grid)
-    excused = counts.get("excused", 0) + counts.get("void", 0)
     return Sponsored(
         grid=grid,
         level=register.grids[post.grid].level,
@@ -140,8 +139,6 @@ def one_of(
         vacant=post.vacant,
         open=cases.open if cases is not None else 0,
         overdue=cases.overdue if cases is not None else 0,
-        owed=counts.get("due", 0) - excused,
-        kept=counts.get("kept", 0),
-        missed=counts.get("missed", 0),
-        awaited=counts.get("awaited", 0),
+        coverage=owed.rates[DUTY.ratios[0].name] if owed is not None else Rate(0, 0, None, False),
+        counts=owed.counts if owed is not None else {},
     )

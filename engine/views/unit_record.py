@@ -20,7 +20,7 @@ from engine.views.questions import BadQuestion
 from schemas.facts import PASSED_ON
 from workflows.definitions import REFERENCE
 from workflows.definitions.duty import DUTY
-from workflows.figures import SHARES, Rate, period_bounds
+from workflows.figures import REPORTED, SHARES, Rate, period_bounds
 from workflows.policy.index import Policy
 from workflows.reading import Readable
 
@@ -186,5 +186,5 @@ def counted(row: FigureRow, measure: str) -> int:
 
 def most_overdue(rows: list[FigureRow]) -> list[FigureRow]:
     """The categories of which most is overdue, then most was reported."""
-    known = sorted(rows, key=lambda row: (-row.counts.get("overdue", 0), -row.counts.get("reported", 0), row.key))
+    known = sorted(rows, key=lambda row: (-row.counts.get("overdue", 0), -row.counts.get(REPORTED, 0), row.key))
     return known[:MOST_CATEGORIES]

@@ -55,6 +55,11 @@ def bear_duties(engine: Engine) -> None:
             pass
 
 
+def month_of_duties() -> str:
+    """The month in which the middle one of these days lies."""
+    return datetime.fromtimestamp(now_ms() / 1000 - 9 * 86_400, UTC).strftime("%Y-%m")
+
+
 def propose(client: Browser, **typed: str) -> tuple[str, dict[str, str]]:
     """Propose a letter by the form: the id of the supervision, and what was sent."""
     fields = get(client, "/supervision/new").form("/supervision/proposals") | {"action": "letter"} | typed
@@ -170,7 +175,7 @@ def test_a_sheet_that_there_is_not_is_told_beside_the_choice(local: Served) -> N
 
 def test_duties_add_up_from_the_district_to_the_post(local: Served) -> None:
     client = as_post(local, "WY-CHIEF")
-    month = datetime.fromtimestamp(now_ms() / 1000 - 9 * 86_400, UTC).strftime("%Y-%m")
+    month = month_of_duties()
     page = get(client, f"/duties?grid=WY01&month={month}")
     row = local.get("/v1/performance", definition="duty", grid="WY01", period="month", day=f"{month}-01")["rows"][0]
     rate = row["rates"]["coverage"]
@@ -206,7 +211,7 @@ def test_a_unit_is_ranked_among_its_peers_only_for_who_reads_them(local: Served)
 
 
 def test_a_sponsor_sees_its_own_grid_and_who_supervises_sees_all(local: Served) -> None:
-    month = datetime.fromtimestamp(now_ms() / 1000 - 9 * 86_400, UTC).strftime("%Y-%m")
+    month = month_of_duties()
     mine = get(as_post(local, "WY01-SPONSOR"), f"/sponsors?month={month}").text
     assert "您包抓 一号街道办事处" in mine and "包抓联系" in mine and "二号街道" not in mine
     every = get(as_post(local, "WY-CHIEF"), "/sponsors").text

@@ -103,7 +103,7 @@ async def show_duties(
         return OfGrid(whole, figures_by("day"), below, names.grid(whole.grid), parent)
 
     of_grid = await figures(context, request.user, ask)
-    days, rows = of_grid.days, [row for row in of_grid.below.rows if row.counts.get("due") or row.counts.get("void")]
+    days, rows = of_grid.days, [row for row in of_grid.below.rows if row.counts.get("due")]
     return page(
         request,
         "duties.html",

@@ -40,7 +40,7 @@ class PersonShown(NamedTuple):
     ended: str
 
 
-class SystemShown(NamedTuple):
+class PrincipalShown(NamedTuple):
     """A system of the file of principals."""
 
     name: str
@@ -107,7 +107,9 @@ async def tokens_page(
             for row in rows
         ],
         systems=[
-            SystemShown(each.name, ", ".join([*each.patterns, *sorted(each.codes)][:5]), written(each), each.operator)
+            PrincipalShown(
+                each.name, ", ".join([*each.patterns, *sorted(each.codes)][:5]), written(each), each.operator
+            )
             for each in context.principals
         ],
         as_of=names.instant(now),
