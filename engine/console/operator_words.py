@@ -52,6 +52,7 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
     "pack_title": ("名称", "Title"),
     "pack_active": ("现行", "active"),
     "pack_inactive": ("未启用", "not active"),
+    "pack_was": ("曾启用", "was active from"),
     "pack_compare": ("比较", "Compare"),
     # tokens
     "tokens": ("令牌", "Tokens"),

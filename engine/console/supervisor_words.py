@@ -61,6 +61,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "card_points": ("得分", "Points"),
     "card_value": ("数值", "Value"),
     "card_made": ("由哪些案件得来", "Made of these cases"),
+    "card_terms": ("{n} 项", "{n} counts"),
     "card_bounds": ("零分 → 满分", "Nothing → all"),
     "card_weight": ("满分 {n}", "of {n}"),
     "card_weight_bonus": ("加分，至多 {n}", "bonus, at most {n}"),

@@ -22,8 +22,9 @@ from engine.views.readers import check_list
 from schemas.kinds.supervision import SUPERVISION, Proposed, Supervision
 from workflows.case import Case
 from workflows.definitions import held_by, is_concealed
+from workflows.holding import Holder
 from workflows.policy.index import Policy
-from workflows.policy.model import ActionRow
+from workflows.policy.model import ActionRow, Post
 from workflows.reading import Readable
 from workflows.saying import Sayable, sayable, silence_of
 
@@ -47,7 +48,8 @@ class SupervisionQuestion(Struct, frozen=True, kw_only=True):
 
 class SupervisionLine(Struct, frozen=True, kw_only=True):
     """One supervision. `with_unit`: the unit has it in hand, else the office. `amount_fen` is what was decided, in fen;
-    `acts` are what the post may say of it now, of its own kind, and `moves` whether one of them moves it on."""
+    `acts` are what the post may say of it now, of its own kind; `moves`: it is in the post's own hands, and one of them
+    moves it on."""
 
     case: IncidentLine
     unit: Named
@@ -61,11 +63,7 @@ class SupervisionLine(Struct, frozen=True, kw_only=True):
     answers: int
     raised: int
     acts: tuple[Sayable, ...]
-
-    @property
-    def moves(self) -> bool:
-        """Whether the post may move it on."""
-        return any(act.works for act in self.acts)
+    moves: bool
 
 
 class SupervisionPage(Struct, frozen=True, kw_only=True):
@@ -145,8 +143,14 @@ def line_of(
         amount_fen=own.amount_fen,
         answers=own.answers,
         raised=own.raised,
-        acts=tuple(act for act in may if act.trigger in SUPERVISION.events),
+        acts=(acts := tuple(act for act in may if act.trigger in SUPERVISION.events)),
+        moves=any(act.works for act in acts) and speaker is not None and own_hands(speaker, holder),
     )
+
+
+def own_hands(post: Post, holder: Holder) -> bool:
+    """Whether a post is of the unit that must act."""
+    return post.department == holder.department if post.department else post.grid == holder.grid
 
 
 def proposable(register: Policy, post: str, at: int) -> tuple[ActionRow, ...]:

@@ -7,6 +7,7 @@ from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
+from engine.console.access import post_of
 from engine.console.pages.ranking import opened
 from engine.console.rendering import page
 from engine.http.context import DoorContext
@@ -15,6 +16,8 @@ from engine.principals import Principal
 from engine.store.database import Connection
 from engine.views.figure_question import PerformanceQuestion
 from engine.views.names import active_names
+from engine.views.present import present
+from engine.views.supervisions import proposable
 from engine.views.unit_record import UnitQuestion, UnitRecord, unit_record
 from workflows.figures import Rate
 from workflows.reading import Readable
@@ -45,19 +48,21 @@ async def show_unit(
 ) -> Response[Any]:
     """A unit by its months."""
     now, policies = context.now(), context.policies
-    question = UnitQuestion(code=code, definition=definition, day=day)
+    question, post = UnitQuestion(code=code, definition=definition, day=day), post_of(request)
 
-    def ask(connection: Connection, readable: Readable) -> tuple[UnitRecord, str]:
+    def ask(connection: Connection, readable: Readable) -> tuple[UnitRecord, str, bool]:
         found = unit_record(connection, policies, question, now, readable)
-        return found, active_names(connection, policies).register.pack.zone
+        register = active_names(connection, policies).register
+        return found, register.pack.zone, bool(proposable(register, post, present(connection, now).at))
 
-    found, zone = await figures(context, request.user, ask)
+    found, zone, proposes = await figures(context, request.user, ask)
     whose = {"department": code, "grid": found.parent.code} if found.is_department and found.parent else {"grid": code}
     return page(
         request,
         "unit.html",
         found=found,
         zone=zone,
+        proposes=proposes,
         shown=[month for month in found.months if month.counts or month.coverage or month is found.months[-1]],
         on_time=trend_of([month.on_time for month in found.months]),
         rework=trend_of([month.rework for month in found.months]),
