@@ -97,7 +97,7 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
         "No channel is set up: pages and the API alone tell alerts",
     ),
     "chan_stuck": ("{of} 个渠道里 {n} 个有没送到的", "{n} of {of} channels have given something up"),
-    "chan_good": ("{n} 个渠道都通", "{n} channels, and none has given anything up"),
+    "chan_good": ("{n} 个渠道，没有未送达的", "{n} channels, and none has given anything up"),
     "chan_waiting": ("；{n} 条待发", "; {n} wait to be told"),
     "chan_sent": ("测试消息已送达 {name}", "The test message was taken by {name}"),
     "chan_not_sent": ("测试消息没有送达 {name}", "The test message was not taken by {name}"),
