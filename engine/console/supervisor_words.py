@@ -44,10 +44,8 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "card_one": ("{name}得 {total} 分", "{name} has {total} points"),
     "card_place": ("，第 {place}（共 {of} 个）", ", no. {place} of {of}"),
     "card_thin": ("，样本过少，不排名", ", too few cases: no place"),
-    "card_first": (
-        "第 1（{total} 分，共 {n} 个）",
-        " first with {total} points ({n} in all)",
-    ),
+    "card_first": ("第 1（{total} 分）", ": first with {total} points"),
+    "card_last": ("；末位{name}（{total} 分）", "; last {name} with {total}"),
     "card_nobody": ("还没有可排名的", "Nobody can be ranked so far"),
     "card_thins": ("；{n} 个样本过少，不排名", "; {n} have too few cases and no place"),
     "card_final": ("宽限期满定稿，截至", "final, as of the end of the days of grace,"),

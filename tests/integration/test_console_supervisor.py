@@ -15,8 +15,13 @@ from sqlalchemy.engine import URL
 from consumers.performance import consume
 from engine.clock import now_ms
 from engine.console.acts import new_number
+from engine.console.pages.desk import ROW_ACTS
 from engine.inbox import Submission
+from engine.policies import Policies
 from engine.runtime import Engine
+from engine.store.database import file_of
+from engine.store.recording import Recorder
+from engine.views.desk import DeskQuestion, desk
 from engine.views.supervisions import PROPOSE
 from lab.parts.postgres import fresh_database
 from schemas.kinds.supervision import SUPERVISION
@@ -25,6 +30,7 @@ from tests.integration.test_console import HTML, Browser, Page, as_post, browser
 from tests.integration.test_reading import OURS, THEIRS, long_overdue
 from tests.support.builders import HOUR, shipped
 from tests.support.serving import Served, prepared, served, wait_until
+from workflows.reading import READS_EVERYTHING
 
 __all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 EVENT = {event.zh: trigger for trigger, event in SUPERVISION.events.items()}
@@ -204,6 +210,46 @@ def test_a_unit_says_what_its_figures_say(local: Served) -> None:
     assert OURS in get(client, html.unescape(link)).text
 
 
+def test_a_unit_with_nothing_in_hand_has_a_desk(local: Served) -> None:
+    client = as_post(local, "WY-CHIEF")
+    for code in ("WY07", "WY-URBAN"):
+        text = get(client, f"/desk?office={code}").text
+        assert "没有案件" in text and "在办 0 件" in text
+
+
+def plans(engine: Engine, question: DeskQuestion) -> list[str]:
+    """How the database finds the cases of a desk, statement by statement."""
+    database, policies = engine.database, Policies()
+    recorder = Recorder(database)
+    with database.read() as connection:
+        desk(connection, policies, question, now_ms(), READS_EVERYTHING, ROW_ACTS)
+    said = [
+        each for transaction in recorder.transactions for each in transaction.statements if "FROM cases" in each.text
+    ]
+    found, explain = [], "EXPLAIN QUERY PLAN " if file_of(str(database.url)) is not None else "EXPLAIN "
+    with database.read() as connection:
+        if explain == "EXPLAIN ":
+            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # of a few rows it would be the cheapest
+        for each in said:
+            given = each.parameters[0] if isinstance(each.parameters, list) else each.parameters
+            found.append("\n".join(str(row[-1]) for row in connection.exec_driver_sql(explain + each.text, given)))
+    return found
+
+
+def check_plans(engine: Engine) -> None:
+    """No list of the desk goes through the table, and that of a department or of a unit with few goes by its holder."""
+    for question in (DeskQuestion(), DeskQuestion(overdue=True), DeskQuestion(office="WY01")):
+        found = plans(engine, question)
+        assert found and not [plan for plan in found if "SCAN cases" in plan or "Seq Scan on cases" in plan], found
+    for question in (DeskQuestion(office="WY-URBAN"), DeskQuestion(office="WY-URBAN", overdue=True)):
+        assert any("cases_held_by_department" in plan for plan in plans(engine, question))
+    assert any("cases_held" in plan for plan in plans(engine, DeskQuestion(office="WY07")))
+
+
+def test_the_lists_of_the_desk_are_found_by_an_index(local: Served) -> None:
+    check_plans(local.engine)
+
+
 def test_a_unit_is_ranked_among_its_peers_only_for_who_reads_them(local: Served) -> None:
     street, other = as_post(local, "WY01-CHIEF"), as_post(local, "WY02-CHIEF")
     assert "没有可比的排名" in get(street, "/units/WY01").text
@@ -247,4 +293,5 @@ def test_postgresql_answers_each_page(postgres_server: URL) -> None:
             assert "已办：决定督办" in act(office, id_, DECIDE)
             for path in PAGES:
                 assert get(client, path).status == 200
+            check_plans(engine)
             assert OURS in get(client, "/figures?measure=standing.overdue&grid=WY01&definition=incident").text

@@ -67,6 +67,7 @@ async def show_assessment(
         question=question,
         zone=pack.zone,
         best=first_of(found) if found is not None else [],
+        last=last_of(found) if found is not None else None,
         term=term_words,
         opened=opened,
         points=points,
@@ -81,6 +82,14 @@ def cards_of(pack: Pack) -> list[Card]:
 def first_of(found: AssessmentPage) -> list[SubjectLine]:
     """Who has the first place among its peers."""
     return [line for line in found.scores if line.place == 1]
+
+
+def last_of(found: AssessmentPage) -> SubjectLine | None:
+    """Who has the lowest place, of one group of peers; None where nobody is behind anybody, or there are several
+    groups."""
+    placed = [line for line in found.scores if line.place is not None]
+    behind = max(placed, key=lambda line: line.place or 0, default=None)
+    return behind if behind is not None and behind.place != 1 and len({line.peer for line in placed}) == 1 else None
 
 
 def term_words(indicator: IndicatorMeaning, term: str) -> tuple[str, str]:
