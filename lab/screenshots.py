@@ -22,7 +22,7 @@ from lab.small_png import small_png
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 MOST_BYTES = 150_000
 """What a picture may have."""
-SIZE = {"width": 1280, "height": 640}
+WIDTH, HEIGHT = 1280, 640
 VARIABLE = "GRIDPATROL_TEST_CHROMIUM"
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 POST = "WY-SUPERVISOR"
@@ -80,7 +80,7 @@ def main() -> None:
         sync_playwright() as running,
     ):
         opened = running.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
-        page = opened.new_page(base_url=url, viewport=SIZE, color_scheme="light")
+        page = opened.new_page(base_url=url, viewport={"width": WIDTH, "height": HEIGHT}, color_scheme="light")
         page.goto(f"/me?q={POST}")
         page.locator(f"button[value='{POST}']").click()
         page.goto("/desk?lang=zh")
