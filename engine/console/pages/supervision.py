@@ -117,9 +117,9 @@ async def proposal_page(
         return names, proposable(names.register, whose, present(connection, now).at)
 
     names, actions = await context.read(ask)
-    if not actions:
-        remedy = "choose a post that supervises" if whose else "choose the post for which you act"
-        raise Problem(403, "forbidden" if whose else "no_post", "this post proposes no supervision", remedy=remedy)
+    if whose and not actions:
+        remedy = "choose a post that supervises"
+        raise Problem(403, "forbidden", "this post proposes no supervision", remedy=remedy)
     return page(
         request,
         "proposal.html",
