@@ -3,7 +3,8 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster fresh vendor clean
+.PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster \
+  bench-console screenshots fresh vendor clean
 
 BIN := .venv/bin
 # Some machines are told to keep no bytecode. Here hundreds of processes start, and each would compile all of the code.
@@ -64,6 +65,13 @@ bench-growth: setup ## what an event costs beside ten million waiting cases, as 
 
 bench-cluster: setup ## the same for Kafka, PostgreSQL and the roles, with latency and recovery, as JSON (seven minutes)
 	@$(BIN)/gridpatrol bench --cluster --json
+
+bench-console: setup ## how long the desk takes beside OPEN (1000000) open cases and RATE (500) events a second, as JSON
+	@$(BIN)/python -m lab.bench.console --open $(or $(OPEN),1000000) --rate $(or $(RATE),500) \
+	  --seconds $(or $(SECONDS),60) --database $(or $(DATABASE),sqlite)
+
+screenshots: setup ## write the pictures of the README anew, from the demo in Chromium (two minutes)
+	@$(BIN)/python -m lab.screenshots
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write

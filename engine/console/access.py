@@ -109,11 +109,16 @@ async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
         raise not_a_form() from error
     for name, text in fields.items():
         check_text(text, name if name.isidentifier() else "form")
+    await check_mark(request, fields.pop("mark", ""))
+    return fields
+
+
+async def check_mark(request: Request[Any, Any, Any], mark: str) -> None:
+    """Refuse a form whose mark is not of the session with which it was sent."""
     session, keys = session_of(request), keys_of(request)
-    if session is not None and not await keys.is_form_mark(session, fields.pop("mark", "")):
+    if session is not None and not await keys.is_form_mark(session, mark):
         remedy = "go back, load the page again, and send the form from there"
         raise Problem(403, "form_mark", "this form is not of your present session", remedy=remedy)
-    return fields
 
 
 def not_a_form() -> Problem:

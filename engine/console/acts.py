@@ -7,6 +7,7 @@ very bytes of the first go in again, and the engine knows them. Another gateway,
 
 from collections import OrderedDict
 from datetime import UTC, datetime
+from secrets import randbits
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -58,6 +59,16 @@ class SentForms:
 def new_id() -> str:
     """The id of the event that a form will send."""
     return str(uuid4())
+
+
+def mint(home: str, number: str) -> str:
+    """The id of a case that a form begins, of the number that the form has."""
+    return f"{home}.{number}"
+
+
+def new_number(at: int) -> str:
+    """A fresh UUIDv7 of an instant (ms UTC): the number of a case that a form will begin."""
+    return str(UUID(int=(at << 80) | (0x7 << 76) | (randbits(12) << 64) | (0b10 << 62) | randbits(62)))
 
 
 async def send(

@@ -4,6 +4,8 @@ A name in braces is filled in. What stands here and nowhere in a page, or the ot
 """
 
 from engine.console.catalogue_reports import OF_REPORTS
+from engine.console.operator_words import OPERATOR_WORDS
+from engine.console.supervisor_words import SUPERVISOR_WORDS
 
 WORDS: dict[str, tuple[str, str]] = {
     **OF_REPORTS,
@@ -365,4 +367,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "核对地址或编号；不在你查看范围内的案件也显示为没有。",
         "Check the address or the number. A case that you do not read is shown as none, too.",
     ),
+    **SUPERVISOR_WORDS,
+    **OPERATOR_WORDS,
 }

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
-from msgspec import NODEFAULT, inspect
+from msgspec import inspect
 
 from engine.views.names import Names
 from schemas.events import EVENTS
@@ -21,6 +21,8 @@ NOTE = "note"
 """The free text that goes along with every event."""
 GRIDS, DEPARTMENTS = ("to_grid", "grid"), ("to_department", "department", "lead")
 """Members that are codes of grids or departments, by the contract's names."""
+ACTION = "action"
+"""The member that is the code of an action of supervision."""
 
 
 class Field(NamedTuple):
@@ -48,7 +50,7 @@ def form_for(trigger: str) -> Form:
     known = inspect.type_info(event.data)
     assert isinstance(known, inspect.StructType)
     for member in known.fields:
-        needed = member.default is NODEFAULT and member.default_factory is NODEFAULT
+        needed = member.required
         field = field_of(member.encode_name, member.type, needed)
         if field is not None:
             found.append(field)
@@ -115,6 +117,8 @@ def local_instant(text: str, names: Names) -> str:
 
 def codes_for(field: Field, names: Names) -> Iterable[tuple[str, str]]:
     """Codes of the register among which a field chooses, with their names; none where it is another kind of code."""
+    if field.name == ACTION:
+        return [(each.action, each.title_zh) for each in names.register.pack.actions]
     if field.name in DEPARTMENTS:
         return [(each.code, each.name) for each in names.register.pack.departments]
     if field.name in GRIDS:

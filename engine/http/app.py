@@ -51,6 +51,7 @@ from engine.http.small_answers import with_small_answers
 from engine.http.watching import with_counts
 from engine.metrics import gauges
 from engine.store.database import Database
+from engine.views.channel_desk import ChannelProbe
 from engine.writer import Writer
 
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
@@ -98,11 +99,13 @@ def create_app(
     *,
     shut: Callable[[], str] = lambda: "",
     closing: threading.Event | None = None,
+    channels: ChannelProbe | None = None,
 ) -> Litestar:
     """The door of a running writer.
 
     `shut` says why nothing is taken just now, empty when the door is open; `closing` ends the alert streams: set it
-    before the HTTP server waits for its connections to end.
+    before the HTTP server waits for its connections to end. `channels`: what this process knows of channels, for the
+    pages of operators.
     """
     context = DoorContext(writer, database, shut, closing)
     context.counters.ready.set_function(lambda: not context.unready())
@@ -129,7 +132,7 @@ def create_app(
                 "origins": context.settings.origins,
                 "principals": context.principals,
                 "watch": context.watch,
-                **mount.state_of(context),
+                **mount.state_of(context, channels),
             }
         ),
         request_max_body_size=events.MOST_BYTES,

@@ -55,15 +55,18 @@ async def activate(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], data: JSONBody[Pack]
 ) -> Activated:
     """Check the pack as `gridpatrol pack check` does, keep it under its hash, and let every partition activate it."""
-    operator = operator_of(request)
-    errors = [str(found) for found in await context.aside(lambda: check_pack(data)) if found.severity == "error"]
+    return Activated(await activate_pack(context, data, operator_of(request)))
+
+
+async def activate_pack(context: DoorContext, pack: Pack, operator: Operator) -> str:
+    """Check a pack and let every partition activate it; its hash. Raises Problem."""
+    errors = [str(found) for found in await context.aside(lambda: check_pack(pack)) if found.severity == "error"]
     if errors:
         more = f" and {len(errors) - SHOWN} more" if len(errors) > SHOWN else ""
         detail = f"the pack cannot be activated: {'; '.join(errors[:SHOWN])}{more}"
         raise Problem(422, "pack_unusable", detail, remedy="see `gridpatrol pack check DIR`", findings=errors[:MOST])
-
     try:
-        return Activated(await act(context, lambda engine: activation.activate(engine, data, operator)))
+        return await act(context, lambda engine: activation.activate(engine, pack, operator))
     except ActivationRefused as error:
         raise Problem(409, "history", error.message, remedy=error.remedy) from error
 

@@ -42,6 +42,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     owner: str = ""  # code of the owner's grid or department
     holder: "HeldBy | None" = None
     held_in: tuple[str, ...] = ()  # codes of grids, one of which holds it and no department of it
+    few: bool = False  # those that hold it hold few: their cases are found by their holder, not by their deadline
     reporter: str = ""  # code of a post
     unit: "HeldBy | None" = None  # that it holds, or is responsible for as the owner
     states: tuple[str, ...] = ()
@@ -122,7 +123,11 @@ def _page(
     terms, values = _conditions(connection, filters)
     sign, way = ("<", "DESC") if descending else (">", "ASC")
     # By id the key is the order: an index by kind would have to be sorted.
-    terms.append(f"{'definition' if not by_id else KIND_UNSORTED} IN ({', '.join('?' * len(filters.definitions))})")
+    # Of who holds few, as of one department, the index by holder is the shorter way.
+    alone = filters.holder is not None and bool(filters.holder.department) and not filters.holder.post
+    by_holder = filters.few or alone
+    kind = KIND_UNSORTED if by_id or by_holder else "definition"
+    terms.append(f"{kind} IN ({', '.join('?' * len(filters.definitions))})")
     values += filters.definitions
     if which:
         terms.append(which)
@@ -158,8 +163,10 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
     if filters.holder is not None:
         holder = filters.holder
         ask("holder <> ''")
-        if holder.department:
+        if holder.department and holder.post:
             ask("(holder_department = ? OR holder = ?)", holder.department, holder.post)
+        elif holder.department:
+            ask("holder_department <> '' AND holder_department = ?", holder.department)
         else:
             ask("holder IN (?, ?) AND holder_department = ''", holder.grid, holder.post)
     if filters.held_in:

@@ -110,7 +110,9 @@ def desk(
     chosen = next((office for office in offices if office.code == question.office), None)
     asked = asked_cases(question, level, register)
     wanted = filters(names, asked, here.at, readable)
-    late = structs.replace(wanted, overdue=True)
+    most, most_late = sum(office.open for office in offices), sum(office.overdue for office in offices)
+    late = structs.replace(wanted, overdue=True, few=few(question, chosen, most_late))
+    wanted = structs.replace(wanted, few=few(question, chosen, PAGE * most // max(1, chosen.open if chosen else 1)))
     first = next((case for _, case in each_read(connection, late, Order("due_at", False, None), 1)), None)
     opened, overdue = counts(connection, chosen, kinds, readable, wanted, late)
     day_end = register.clock_of_days.day_start(day_after(register, here.at))
@@ -143,12 +145,19 @@ def counts(
     if chosen is not None:
         return Count(chosen.open), Count(chosen.overdue)
     sights = [readable.of(kind) for kind in kinds]
+    if wanted.holder is not None or wanted.held_in:  # an office with nothing in hand that is read as figures
+        return counted(connection, wanted), counted(connection, late)
     if any(any(sight.own) or any(len(codes_of(each)) > LATE_DOWN_TO for each in sight.prefixes) for sight in sights):
         return counted(connection, wanted), counted(connection, late)
     cells = [
         cell for cell in open_counts.all_places(connection, kinds) if readable.of(cell.definition).within(cell.path)
     ]
     return Count(sum(cell.open for cell in cells)), Count(sum(cell.late for cell in cells))
+
+
+def few(question: DeskQuestion, chosen: DeskOffice | None, passed: int) -> bool:
+    """Whether the cases of an office are fewer than those that are passed over where one goes by deadlines."""
+    return bool(question.office) and (chosen is None or chosen.open < passed)
 
 
 def counted(connection: Connection, wanted: Filters, after: After | None = None) -> Count:

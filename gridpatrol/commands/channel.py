@@ -7,9 +7,10 @@ import click
 import msgspec
 
 from consumers.channels.kinds import send
-from consumers.channels.message import Message, MessageLine, in_language
+from consumers.channels.message import in_language
 from consumers.channels.outcome import Outcome
-from consumers.channels.settings import Channel, ChannelFile, read_channels
+from consumers.channels.settings import ChannelFile, read_channels
+from consumers.channels.trial import example
 from engine.clock import now_ms
 from engine.errors import GridpatrolError, SettingsError
 from engine.settings import Settings
@@ -24,7 +25,6 @@ from gridpatrol.render.tables import minute, table
 from gridpatrol.render.terms import both
 from gridpatrol.run.wiring import exists, is_empty, reading, settings_of
 from schemas.line_words import ALERT_ENDS
-from schemas.messages import Words
 
 file_option: options.Decorator = click.option(
     "--channels", "file", metavar="FILE", help="The file of channels; else GRIDPATROL_CHANNELS."
@@ -243,32 +243,6 @@ def members_of(config: ChannelFile, state: ChannelState) -> dict[str, Any]:
     }
     counts: dict[str, Any] = msgspec.to_builtins(state)
     return {"channel": state.channel} | members | counts
-
-
-def example(channel: Channel, config: ChannelFile, post: str) -> Message:
-    """A message that says that it is a test."""
-    now = now_ms()
-    text = Words(
-        "这是一条测试消息，收到即表示渠道可用。", "This is a test: whoever reads it can be told by this channel."
-    )
-    line = MessageLine(
-        text=text,
-        ids={post: f"test|{now}"} if post else {},
-        what="test",
-        alert="test",
-        case="",
-        number="",
-        definition="",
-        kind="test",
-        clock="",
-        level=0,
-        path="/",
-        due_at=now,
-        link=config.base_url,
-    )
-    subject = Words("网格巡查：测试消息", "gridpatrol: a test message")
-    posts = {post: post} if post else {}
-    return Message(f"msg_test{now}", channel.name, post, now, subject, posts, [line], 1, config.base_url)
 
 
 def counted(count: int, what: str) -> str:

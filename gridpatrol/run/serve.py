@@ -29,6 +29,7 @@ from engine.store.database import CHECKED_BYTES
 from engine.store.meta import write_meta
 from engine.writer import Writer
 from gridpatrol import collector
+from gridpatrol.run.channel_probe import FileProbe
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.kept_files import keeping
@@ -150,7 +151,7 @@ def _serve(
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
-        app = create_app(writer, database, closing=closing)
+        app = create_app(writer, database, closing=closing, channels=FileProbe(engine.settings.channels))
         on_open = (lambda: opened(url, engine)) if opened else None
         settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
         server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)

@@ -259,7 +259,15 @@ UNASKED = {"/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in", 
 }
 UNASKED |= {"/v1/organisation", "/v1/workflow"}  # the register is no secret
 """Routes that say nothing of cases or people."""
-PUBLISHES = {"/v1/events", "/v1/events/batch", "/m/v1/events/batch", "/cases/{id:str}/acts", "/desk/{id:str}/acts"}
+PUBLISHES = {
+    "/v1/events",
+    "/v1/events/batch",
+    "/m/v1/events/batch",
+    "/cases/{id:str}/acts",
+    "/desk/{id:str}/acts",
+    "/supervision/proposals",
+    "/supervision/{id:str}/acts",
+}
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
 SPEAKS = {
     "/v1/me",
@@ -280,6 +288,7 @@ SPEAKS = {
     "/me",
     "/me/post",
     "/sign-out",
+    "/supervision/new",
     "/v1/subscriptions",
     "/v1/subscriptions/{subscription:str}",
     "/v1/subscriptions/{subscription:str}/secrets",
@@ -326,11 +335,16 @@ READS: dict[str, str] = {
     "/alerts": "/alerts",
     "/ranking": "/ranking?period=year&by=grid",
     "/figures": "/figures?period=year&measure=reported&by=",
+    "/supervision": "/supervision",
+    "/assessment": "/assessment?card=TOWN-QUARTER",
+    "/duties": "/duties?grid=WY01",
+    "/units/{code:str}": "/units/WY01",
+    "/sponsors": "/sponsors?grid=WY01",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
 it stands here; then its handler asks `context.read_as`, and what it shows is checked against who may see it."""
-OPERATES = ("/v1/operator/", "/v1/deliveries", "/health")
+OPERATES = ("/v1/operator/", "/v1/deliveries", "/health", "/packs", "/tokens", "/channels")
 
 
 def questions() -> dict[str, str]:
@@ -391,6 +405,11 @@ SHOWN_ELSEWHERE = {
     "/alerts",
     "/cases",
     "/ranking",
+    "/supervision",
+    "/assessment",
+    "/duties",
+    "/units/{code:str}",
+    "/sponsors",
 }
 """Routes that show no case of these in plain text."""
 

@@ -29,6 +29,7 @@ from engine.views.local_times import LocalClock
 from engine.views.names import Names, active_names
 from engine.views.present import present
 from engine.views.story import StepText, definition_of
+from engine.views.supervisions import proposable
 from engine.views.words import IncidentWords, incident_words
 from schemas import facts
 from schemas.events import EVENTS
@@ -80,6 +81,7 @@ class CaseView(NamedTuple):
     reads_words: bool
     names: Names
     amount: Callable[[Kind, int], str]
+    proposes: bool
 
 
 @get("/cases/{id:str}", include_in_schema=False)
@@ -170,6 +172,7 @@ def case_view(
         reads_words=reads and case.state != AWAITED,
         names=names,
         amount=lambda kind, ms: amount_of(names, kind, ms, language),
+        proposes=case.closed is None and case.state != AWAITED and bool(proposable(names.register, post, here.at)),
     )
 
 

@@ -5,10 +5,29 @@ from typing import Any
 from engine.console.access import signed_in, signed_in_with
 from engine.console.acts import SentForms
 from engine.console.live import Changes
-from engine.console.pages import alerts, case, desk, health, ledger, member, ranking, reports, sign_in
+from engine.console.pages import (
+    alerts,
+    assessment,
+    case,
+    channels,
+    desk,
+    duties,
+    health,
+    ledger,
+    member,
+    packs,
+    ranking,
+    reports,
+    sign_in,
+    sponsors,
+    supervision,
+    tokens,
+    unit,
+)
 from engine.console.sessions import Keys
 from engine.http.auth import Guard
 from engine.http.context import DoorContext
+from engine.views.channel_desk import ChannelProbe
 
 UNGUARDED: list[Any] = [*sign_in.UNGUARDED, *member.UNGUARDED]
 GUARDED: list[tuple[Guard, list[Any]]] = [
@@ -17,19 +36,25 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         signed_in_with("reads"),
         [*alerts.ROUTES, *desk.ROUTES, *case.ROUTES, *ranking.ROUTES, *ledger.ROUTES, *reports.ROUTES],
     ),
-    (signed_in_with("actors"), [*desk.ACTS, *case.ACTS]),
-    (signed_in_with("operator"), health.ROUTES),
+    (
+        signed_in_with("reads"),
+        [*supervision.ROUTES, *assessment.ROUTES, *duties.ROUTES, *unit.ROUTES, *sponsors.ROUTES],
+    ),
+    (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
+    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES]),
     (member.for_this_member, member.KNOWN),
     (member.for_this_speaker, member.SPOKEN),
     (member.for_this_reader, member.READ),
 ]
 
 
-def state_of(context: DoorContext) -> dict[str, Any]:
+def state_of(context: DoorContext, probe: ChannelProbe | None) -> dict[str, Any]:
     """What the pages find in the state of the application."""
     return {
         "context": context,
         "console_keys": Keys(context),
         "console_forms": SentForms(),
         "console_changes": Changes(context),
+        "console_packs": packs.CheckedPacks(),
+        "console_channels": probe,
     }

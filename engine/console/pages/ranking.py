@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from engine.console.rendering import page, query
 from engine.http.context import DoorContext
-from engine.http.performance import figures
+from engine.http.performance import ASKED, figures
 from engine.principals import Principal
 from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_question import PerformanceQuestion
@@ -83,14 +83,15 @@ def last_of(ranked: list[FigureRow]) -> FigureRow | None:
     return behind if len(placed) > 1 else None
 
 
-def opened(question: PerformanceQuestion, definition: str, row: FigureRow, measure: str) -> str:
-    """The address of the cases behind the figure of a row."""
+def opened(question: PerformanceQuestion, definition: str, row: FigureRow | None, measure: str) -> str:
+    """The address of the cases behind the figure of a row; without one, of the unit of which the question is."""
     return query(
         "/figures",
         measure=measure,
-        unit=row.key,
+        unit=row.key if row is not None else "",
         by=question.by,
         grid=question.grid,
+        department=question.department,
         level=question.level,
         period=question.period,
         day=question.day,
@@ -98,40 +99,32 @@ def opened(question: PerformanceQuestion, definition: str, row: FigureRow, measu
     )
 
 
-@get("/figures", include_in_schema=False)
+@get("/figures", include_in_schema=False, dependencies=ASKED)
 async def show_figure(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
+    asked: NamedDependency[PerformanceQuestion],
     measure: Measure,
     unit: Unit = "",
-    by: By = "grid",
-    grid: Grid = "",
-    level: Level = "",
-    period: Period = "month",
-    day: Day = "",
-    definition: Kind = "",
     cursor: Cursor = "",
     lang: Lang = "",
 ) -> Response[Any]:
-    """The cases behind one number."""
+    """The cases behind one number: the question of the API, as a page."""
     now, policies = context.now(), context.policies
-    question = FigureCasesQuestion(
-        measure=measure,
-        unit=unit,
-        definition=definition,
-        grid=grid,
-        by=by,
-        level=level,
-        period=period,
-        day=day,
-        cursor=cursor,
-    )
+    question = FigureCasesQuestion(**structs.asdict(asked), measure=measure, unit=unit, cursor=cursor)
     found = await figures(
         context,
         request.user,
         lambda connection, readable: figure_cases_page(connection, policies, question, now, readable),
     )
-    return page(request, "figures.html", found=found, question=question)
+    further = {**request.query_params, "cursor": found.next or ""}
+    return page(
+        request,
+        "figures.html",
+        found=found,
+        whose=found.name or found.unit or asked.grid or asked.department or asked.post,
+        further=query("/figures", **further),
+    )
 
 
 ROUTES = [show_ranking, show_figure]

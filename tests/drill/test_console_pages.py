@@ -1,0 +1,99 @@
+"""The pages of supervisors and operators in a real Chromium: each answers its question, fits its width in both
+languages, offends no judge, and nothing leaves the machine. `GRIDPATROL_SCREENSHOTS=DIR` keeps a picture of every page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from consumers.performance import consume
+from engine.clock import now_ms
+from engine.views.supervisions import PROPOSE
+from gridpatrol.run.channel_probe import FileProbe
+from tests.drill.test_console_browser import chrome, opened_page
+from tests.integration.test_channel_command import webhook
+from tests.integration.test_console import as_post, close_browsers
+from tests.integration.test_console_supervisor import DECIDE, SERVE, act, bear_duties, month_of_duties, propose
+from tests.integration.test_reading import OURS, THEIRS, long_overdue
+from tests.support.browser import PICTURES, axe
+from tests.support.builders import HOUR, shipped
+from tests.support.receivers import http_receiver
+from tests.support.serving import Served, prepared, served
+
+__all__ = ["chrome", "close_browsers"]
+MONTH = quote(month_of_duties())
+PAGES = {
+    "supervision": ("/supervision", "督办在办", "are open"),
+    "supervision-ended": ("/supervision?ended=true", "已结束", "have ended"),
+    "proposal": (f"/supervision/new?about={OURS}", "", ""),
+    "sheet": ("/assessment?card=TOWN-QUARTER", "排名", "ranked"),
+    "sheet-opened": ("/assessment?card=TOWN-QUARTER&subject=WY01", "得", "points"),
+    "duties": (f"/duties?grid=WY01&month={MONTH}", "履职率", "kept"),
+    "duties-post": (f"/duties?post=WY01-01-MEMBER&month={MONTH}", "未履职", "missed"),
+    "unit": ("/units/WY01", "按期结案率", "closed on time"),
+    "department": ("/units/WY-URBAN", "按期结案率", "closed on time"),
+    "sponsors": (f"/sponsors?month={MONTH}", "有包抓领导", "have a sponsor"),
+    "packs": ("/packs", "现行策略包", "active pack"),
+    "tokens": ("/tokens", "有令牌", "have a token"),
+    "channels": ("/channels", "渠道", "channels"),
+    "health": ("/health", "。", "."),
+}
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A door of this machine with overdue cases, duties of some days, two supervisions, and a channel."""
+    folder = tmp_path_factory.mktemp("pages")
+    with prepared(f"sqlite:///{folder / 'gridpatrol.db'}") as engine, http_receiver() as receiver:
+        engine.consumers = [consume.consume, *engine.consumers]
+        engine.install(shipped().pack, now_ms() - 482 * HOUR)
+        long_overdue(engine)
+        bear_duties(engine)
+        with served(engine, channels=FileProbe(str(webhook(folder, receiver)))) as running:
+            desk, office = as_post(running, "WY-DISPATCH"), as_post(running, "WY-OFFICE")
+            id_, _ = propose(desk, about=OURS)
+            act(office, id_, DECIDE)
+            act(office, id_, SERVE)
+            propose(as_post(running, "WY-SUPERVISOR"), about=THEIRS, action="listed")
+            yield running
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1440, "light"), (1440, "dark")])
+def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
+    door: Served, chrome: Any, width: int, scheme: str
+) -> None:
+    judge, folder = axe(), os.environ.get(PICTURES)
+    for page in opened_page(door, chrome, width, color_scheme=scheme, bypass_csp=True):
+        told = list[tuple[str, str, str]]()
+        for name, (path, *answers) in PAGES.items():
+            for number, language in enumerate(("zh", "en") if scheme == "light" else ("zh",)):
+                page.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
+                if answers[number]:
+                    assert answers[number] in page.locator(".answer").first.inner_text(), (name, language)
+                wide = page.evaluate("document.documentElement.scrollWidth")
+                assert wide <= width, (name, language, width, wide)
+                if folder:
+                    shot = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
+                    page.screenshot(path=str(shot), full_page=True)
+            page.evaluate(judge)
+            found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+            serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+            told += [(name, each["id"], each["nodes"][0]["html"][:160]) for each in serious]
+        assert not told, "\n".join(map(str, told))
+
+
+def test_a_supervision_is_proposed_without_script(door: Served, chrome: Any) -> None:
+    for page in opened_page(door, chrome, 360, java_script_enabled=False):
+        page.goto("/supervision")
+        page.locator("a[href='/supervision/new']").click()
+        page.locator("#f-action").select_option("letter")
+        page.locator("select[name='grid']").select_option("WY05")
+        page.locator("form.proposal button").click()
+        assert "已办：拟议督办" in page.locator(".outcome").inner_text()
+        assert PROPOSE in page.url
