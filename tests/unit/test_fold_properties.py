@@ -115,6 +115,8 @@ def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
     assert further == [
         ("service_request", "case.reopened", "closed", "reported"),
         ("duty", "duty.excused", "missed", "excused"),
+        ("supervision", "supervision.revoked", "cleared", "rescinded"),
+        ("assessment", "assessment.computed", "announced", "restating"),
     ]
-    assert [definition.name for definition in KINDS if definition.reopens] == ["service_request"]
+    assert [definition.name for definition in KINDS if definition.reopens] == ["service_request", "assessment"]
     assert [measure.name for measure in DEFINITIONS["duty"].measures if measure.fact is DutyExcused] == ["excusal"]

@@ -14,6 +14,7 @@ from schemas import facts
 from schemas.envelope import decode_envelope
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.exemptions import EXEMPTIONS
+from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.kinds.supervision import SUPERVISION
 from schemas.refusals import Reason, Refusal
@@ -135,7 +136,7 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 
 
 DATA: dict[str, dict[str, Any]] = {
-    **{trigger: dict(event.example) for trigger, event in SUPERVISION.events.items()},
+    **{trigger: dict(event.example) for trigger, event in (SUPERVISION.events | ASSESSMENT.events).items()},
     "report.submitted": {"category": BARE, "source": "hotline"},
     "dissuasion.recorded": {"outcome": "effective"},
     "incident.returned": {"reason": "not_our_duty"},

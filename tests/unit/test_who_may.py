@@ -14,6 +14,7 @@ import pytest
 from gridpatrol.render import readme
 from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situations, triggers_of
 from schemas.events import EVENTS
+from schemas.kinds.assessment import COMPUTED, SAMPLE, Assessment
 from schemas.kinds.duty import Duty
 from schemas.kinds.supervision import Supervision
 from schemas.refusals import Reason
@@ -70,6 +71,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
             "letter",
             Supervision(unit=found.owner.grid, office=leaf_under(shipped(), post.grid)[-1], answer=False),
         )
+    if kind.name == "assessment":
+        found.own = Assessment(card="TOWN-QUARTER", period="2026-Q1", as_of=NOW, hash=SAMPLE)
     return found
 
 
@@ -93,6 +96,8 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
         ]
         if kind.of_actions:
             variants = [{"action": "letter", "grid": grid}]
+        elif trigger == COMPUTED:
+            variants = [data | {"grid": grid}]
     found = list[tuple[str, str]]()
     for number, variant in enumerate(variants):
         said = event(trigger, situation.post.code, NOW, case=case.id, id=f"{trigger}{number}", **variant)
@@ -111,14 +116,14 @@ def test_the_rules_take_what_stands_in_the_table_and_refuse_the_rest(kind: Defin
     triggers = triggers_of(kind)
     for situation, said in lines_of(kind):
         assert said <= set(triggers)
-        for trigger in triggers:
+        for trigger in (each for each in triggers if each != COMPUTED):  # who begins a case has reported it
             found = refusals(kind, situation, trigger)
             by_table = bool(found) and all((str(reason), field) == forbidden for reason, field in found)
             taken += not found
             if by_table is (trigger in said):
                 wrong.append((situation.post.role, str(situation.level), situation.stands, trigger, str(found)))
     assert not wrong, "\n".join(map(str, wrong[:20])) + f"\n{len(wrong)}"
-    assert taken > 50
+    assert taken > (5 if kind.name == "assessment" else 50)
 
 
 def test_every_line_is_of_another_situation() -> None:

@@ -12,6 +12,7 @@ from schemas.kinds.home import Home
 from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.assessment import ASSESSMENT
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
@@ -27,6 +28,7 @@ KINDS: tuple[Definition, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    ASSESSMENT,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
@@ -127,10 +129,10 @@ def born_by(data: EventData) -> tuple[Definition, str] | None:
 
 
 def births_before(trigger: str) -> set[str]:
-    """What begins the cases that take a trigger: an event that comes before its case waits for one of these. Kinds of
-    actions are named to what is said of them alone: whoever is in the field need not hear of them."""
+    """What begins the cases that take a trigger: an event that comes before its case waits for one of these. Kinds that
+    offices speak of are named to what is said of them alone: whoever is in the field need not hear of them."""
     bearing = [definition for definition in DEFINITIONS.values() if trigger in definition.heard]
-    named = [definition for definition in bearing if not definition.of_actions] or bearing
+    named = [definition for definition in bearing if definition.listed == "always" or definition.bears] or bearing
     return {birth for definition in named for birth in definition.births}
 
 

@@ -10,7 +10,9 @@ from itertools import pairwise
 from schemas.events import OLDER_NAMES, canonical
 from schemas.exemptions import APPEALED, EXEMPTIONS
 from schemas.kinds import KINDS
+from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import Dispatched, Reassigned
+from schemas.kinds.supervision import CONTESTS, UPHOLDS
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
@@ -237,6 +239,7 @@ def lint_notices(context: LintContext) -> None:
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
         here = definition.listed != "never" and bool(definition.bears is None or context.pack.duties)
         here = here and bool(not definition.of_actions or context.pack.actions)
+        here = here and bool(name != ASSESSMENT.name or context.pack.scorecards)
         if silent and here:
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
@@ -280,8 +283,8 @@ def lint_roles(context: LintContext) -> None:
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
     if not context.pack.actions:  # nor of supervision where the pack has no action
         idle |= {trigger for kind in KINDS if kind.name in OF_ACTIONS for trigger in kind.events}
-    # Nor of approval where nobody asks for it, nor of taking up again.
-    for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS):
+    # Nor of approval where nobody asks for it, nor of sheets where none is computed, nor of taking up again.
+    for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS, (*ASSESSMENT.events, CONTESTS, UPHOLDS)):
         idle |= set() if named & set(proposals) else set(proposals)
     idle |= set() if context.pack.options.appeal else {APPEALED}
     idle |= {trigger for definition in DEFINITIONS.values() for trigger in definition.reopening}
