@@ -49,7 +49,11 @@ POSTS = [HOTLINE, MEMBER, STREET, "WY-CHIEF", "XA-CHIEF", "WY-EPB-H", "WY-URBAN-
 GRIDS = ["XA", "WY", "WY01", "WY01-01", "WY02", "WY02-01"]
 DEPARTMENTS = ["", "", "WY-EPB", "WY-URBAN"]
 KINDS = ["incident", "service_request", "duty", "supervision"]
-STATES = {"duty": ["recorded"], "supervision": ["proposed", "served", "declined", "cleared"]}
+STATES = {
+    "duty": ["recorded"],
+    "supervision": ["proposed", "served", "declined", "cleared"],
+    "assessment": ["computed"],
+}
 
 # ---- conditions and predicate -------------------------------------------------------------------------------
 
