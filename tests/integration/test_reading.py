@@ -482,7 +482,7 @@ def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, t
         for number, line in enumerate(lines):
             duty = line.case.definition == "duty"
             line.case.id, line.case.policy = subject(weiyang().home(line.case.path[-1]), 1000 + number), weiyang().hash
-            at_work = "served" if line.case.definition == "supervision" else "handling"
+            at_work = {"supervision": "served", "assessment": "computed"}.get(line.case.definition, "handling")
             line.case.state, line.case.own = ("owed", Duty("PATROL", 20260302)) if duty else (at_work, None)
         write(engine.database, *(line.case for line in lines))
         posts = sorted({line.post.code for line in lines})
