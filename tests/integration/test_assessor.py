@@ -16,6 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.assessing.assessor import Assessor
+from consumers.assessing.loop import AssessorLoop
 from consumers.assessing.sayings import voice_of
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
@@ -25,12 +26,13 @@ from engine.log_file import LogLines
 from engine.policies import Policies
 from engine.principals import ASSESSOR, LOCAL, Principal
 from engine.replay import export_log, replay_log
-from engine.store import incident_queries, sheets
+from engine.store import clocks, incident_queries, sheets
 from engine.store.sql import execute
 from engine.views.assessment import AssessmentQuestion, assessment_page
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable
 from engine.views.stored_sheets import row_of, stored_page
+from engine.writer import Writer
 from gridpatrol.run.assessing import assess_all
 from lab import runs
 from lab.runs import consumers, engine_on, install
@@ -39,6 +41,7 @@ from schemas.kinds.supervision import Supervision
 from schemas.refusals import Refusal
 from tests.simulation.line import Line
 from tests.support.builders import BARE, HOTLINE, HOUR, at, changed, event, shipped, subject
+from tests.support.serving import wait_until
 from workflows.assessment.filed import decode, subject_of
 from workflows.case import Case
 from workflows.case import decode as decode_case
@@ -326,3 +329,25 @@ def test_only_the_assessor_says_that_a_sheet_was_computed() -> None:
         assert isinstance(refused, Refusal) and refused.field == "type"
     assert not isinstance(admission.admit(raw, ASSESSOR, 1), Refusal)
     assert voice_of(changed(TOWN, posts=tuple(post for post in TOWN.pack.posts if not post.machine))) is None
+
+
+def test_of_two_processes_one_speaks_by_its_writer(database_url: str) -> None:
+    with town(database_url) as line:
+        moved(line, AFTER)
+        with line.engine.database.begin() as connection:
+            clocks.note_replayed(connection, "a test")  # its time is that of the test
+        writer = Writer(line.engine)
+        writer.start()
+        loops = [AssessorLoop(writer, leased=True) for _ in range(2)]
+        try:
+            for loop in loops:
+                loop.start()
+            wait_until(lambda: case_of(line) is not None)
+            wait_until(lambda: len(said_by_assessor(line)) == 3)
+            assert [loop.failure for loop in loops] == [None, None]
+            assert sorted(loop.lease is None for loop in loops) == [False, True]
+        finally:
+            for loop in loops:
+                loop.stop()
+            writer.stop()
+        assert len(said_by_assessor(line)) == 3 and own_of(line).number == 1
