@@ -1,7 +1,7 @@
 """An exported log as a file: JSON lines, with the proof that none of them is missing or changed.
 
-1. The header names the format and the number of partitions. Packs, settlements and the records of each partition
-   follow, one a line.
+1. The header names the format and the number of partitions. Packs, sheets of assessments, settlements and the records
+   of each partition follow, one a line.
 2. After every hundred of these lines stands a checkpoint: the SHA-256 of all bytes before it, earlier checkpoints
    included. The footer ends the file; it has the same, and the number of records.
 3. `LogLines` hands a line out when the checkpoint behind it agrees, so nothing of a damaged part is decided.
@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from engine.errors import LogMismatch
 from engine.store.rows import InboxRow, PackRow, SettlementRow
+from engine.store.sheets import SheetRow
 
 FORMAT, OLDER = "gridpatrol/2", "gridpatrol/1"
 EVERY = 100
@@ -59,6 +60,7 @@ class LogLine(Struct, forbid_unknown_fields=True):
     record: InboxRow | None = None
     pack: PackRow | None = None
     settlement: SettlementRow | None = None
+    sheet: SheetRow | None = None
     checkpoint: Checkpoint | None = None
     footer: Footer | None = None
 
@@ -132,6 +134,8 @@ class LogLines:
                 next_[partition] = position + 1
             elif item.pack is not None and sha256(item.pack.body.encode()).hexdigest() != item.pack.hash:
                 raise LogMismatch(f"line {self.number} of the log: the pack is not what its hash says")
+            elif item.sheet is not None and sha256(item.sheet.body.encode()).hexdigest() != item.sheet.hash:
+                raise LogMismatch(f"line {self.number} of the log: the sheet is not what its hash says")
             yield item
 
     def proven(self) -> Iterator[tuple[int, bytes]]:
@@ -165,7 +169,7 @@ def item_of(line: bytes, number: int) -> LogLine:
     except UNREADABLE as error:
         raise LogMismatch(f"line {number} of the log cannot be read: {error}") from error
     if item == LogLine():
-        raise LogMismatch(f"line {number} of the log is neither pack, settlement nor record")
+        raise LogMismatch(f"line {number} of the log is neither pack, sheet, settlement nor record")
     return item
 
 

@@ -25,6 +25,8 @@ from engine.errors import SettingsError
 from engine.quotas import UNLIMITED, Quota
 from engine.watched_files import WatchedFiles
 from schemas.envelope import Envelope
+from schemas.events import trigger_of
+from schemas.kinds.assessment import COMPUTED
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
 from workflows.definitions import DEFINITIONS
@@ -45,6 +47,7 @@ OURS = (
     "relay",
     "performance",
     "alerts",
+    "assessor",
     "admin",
 )
 """Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
@@ -90,12 +93,16 @@ class Operator(NamedTuple):
     via: str
 
 
+ASSESSOR = Principal("assessor", patterns=("*",), quota=UNLIMITED)
+"""The principal of the process that assesses. It alone says that a sheet was computed."""
 LOCAL = Principal("local", patterns=("*",), reads=Reads(EVERYTHING), operator=True, quota=UNLIMITED)
 """The principal of a door that asks for no token."""
 
 
 def check(principal: Principal, event: Envelope) -> Refusal | None:
-    """A refusal of an event whose actor the principal may not speak for; else None."""
+    """A refusal of an event whose actor the principal may not speak for, or that the assessor alone says; else None."""
+    if trigger_of(event.type) == COMPUTED and principal.name != ASSESSOR.name:
+        return Refusal(Reason.FORBIDDEN, "type", "the assessor alone says that a sheet was computed")
     if principal.may_speak(event.actor):
         return None
     detail = f"principal {principal.name} may not speak for this post: its `actors` do not name it"

@@ -26,7 +26,7 @@ from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
-from engine.store import clocks, dead_letters, inbox_table
+from engine.store import clocks, dead_letters, inbox_table, sheets
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, raise_positions, read_positions, write_positions
 from engine.store.rows import InboxRow, SealedRow, SettlementRow
@@ -285,11 +285,13 @@ def export_log(engine: Engine, settle_after: int | None = None) -> Iterator[byte
 def log_lines(
     engine: Engine, connection: Connection, ends: Sequence[int], settle_after: int | None = None
 ) -> Iterator[bytes]:
-    """Header, packs, settlements, and the records of each partition before these positions. The same log gives the same
-    lines, wherever it is stored."""
+    """Header, packs, sheets, settlements, and the records of each partition before these positions. The same log gives
+    the same lines, wherever it is stored."""
     yield msgspec.json.encode(log_file.Header(log_file.FORMAT, engine.count))
     for pack in inbox_table.read_packs(connection):
         yield msgspec.json.encode({"pack": pack})
+    for sheet in sheets.read_sheets(connection):
+        yield msgspec.json.encode({"sheet": sheet})
     settled = {(row.partition, row.position): row for row in inbox_table.read_settlements(connection)}
     for ahead in later_than(engine, connection, ends, settle_after) if settle_after is not None else ():
         known = settled.get((ahead.partition, ahead.position))
@@ -353,6 +355,9 @@ def _replay_lines(engine: Engine, log: log_file.LogLines, progress: Progress, up
         elif item.pack is not None:
             with engine.database.begin() as connection:
                 inbox_table.write_pack(connection, item.pack)
+        elif item.sheet is not None:
+            with engine.database.begin() as connection:
+                sheets.write_sheet(connection, item.sheet)
         elif item.settlement is not None:
             engine.partitions.settle(item.settlement)
         if len(chunk) >= engine.partitions.limits.records:

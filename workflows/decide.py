@@ -204,14 +204,13 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, speaker = DEFINITIONS[d.case.definition], saying.speaker_of(d, post)
     on = merging.gone_on(d)
-    if born_by(data) is not None:
+    trigger = trigger_of(event_type)
+    if born_by(data) is not None and (trigger, d.case.state) not in definition.table:
         begun = "been reported" if d.case.source else "begun"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
-    if on and canonical(trigger_of(event_type)) not in definition.triggers(
-        d.case.state
-    ):  # but of its own past it hears
+    if on and canonical(trigger) not in definition.triggers(d.case.state):  # but of its own past it hears
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has been merged{on}: send it there, with a new id")
-    pull = saying.pull_of(d, post, speaker, trigger_of(event_type), data, claim_of(data))
+    pull = saying.pull_of(d, post, speaker, trigger, data, claim_of(data))
     if not isinstance(pull, saying.Pull):
         return pull
     trigger, dest = pull

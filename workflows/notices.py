@@ -11,11 +11,12 @@
 """
 
 from schemas import facts
+from schemas.kinds.supervision import SupervisionContested
 from workflows import exemptions, holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
-from workflows.policy.moves import ASKED, MOVES, TO_ACT
+from workflows.policy.moves import ASKED, MEANS, MOVES, TO_ACT
 
 
 def give(d: Decision) -> None:
@@ -27,7 +28,7 @@ def give(d: Decision) -> None:
     if not moves:
         return
     asking = exemptions.told_to(d)  # of this the reporter hears nothing: it is between a unit and those above it
-    case, register, unit = d.case, d.register, asking or holding.present(d.case, d.register)
+    case, register, unit = d.case, d.register, asking or office_asked(d) or holding.present(d.case, d.register)
     known, reporter = {d.mover}, d.case.by
     reported = reported if asking is None else frozenset()
     elsewhere = facts.SurvivorEnded in told  # who worked on the case that went on hears of it there
@@ -43,6 +44,12 @@ def give(d: Decision) -> None:
     if reporter not in known and not reported.isdisjoint(moves) and hears(d, reporter):
         daily = next(move for move in moves if move in reported)
         d.tell(facts.NoticeGiven(on=daily, to=(reporter,), not_before=daily_instant(d), daily=True))
+
+
+def office_asked(d: Decision) -> facts.Unit | None:
+    """The office that is asked whether a supervision stands, whoever has it in hand; None: none is."""
+    contested = d.told.get(SupervisionContested)
+    return facts.Unit(f"/{'/'.join(d.register.path(contested.office))}/") if contested is not None else None
 
 
 def meaning(d: Decision) -> list[str]:
@@ -67,7 +74,7 @@ def meaning(d: Decision) -> list[str]:
         found.add("urged")
     if any(fact in told and told[fact].looped for fact in (facts.Reworked, facts.Reopened)):
         found.add("looped")
-    if not told.keys().isdisjoint((facts.Proposed, facts.ExemptionRequested, facts.ExemptionAppealed)):
+    if not told.keys().isdisjoint(MEANS[ASKED]):
         found.add(ASKED)
     ordered = facts.ClockRetargeted in told and told[facts.ClockRetargeted].why == "ordered"
     if ordered or facts.ProposalDecided in told or facts.ExemptionDecided in told:

@@ -12,7 +12,8 @@ one snapshot step by step, and never writes.
 3. The consumers: figures, outcomes, contributions, alerts and notices are recounted by SQL over the facts, without the
    fold's code; every consumer has read every partition to its end; the feed has every line; and nothing was published
    that is not there.
-4. What has left for files is read with them as if it were there. Figures are recounted once more without, where its
+4. The sheets of assessments that are stored are computed again: see `consumers.verify.sheets`.
+5. What has left for files is read with them as if it were there. Figures are recounted once more without, where its
    changes of them are kept.
 """
 
@@ -25,7 +26,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from consumers.verify import records
+from consumers.verify import records, sheets
 from engine.errors import PackUnusable
 from engine.policies import Policies
 from engine.slice.as_rows import shared_rows
@@ -102,6 +103,8 @@ def mismatches(connection: Connection, progress: Progress | None = None, *, live
         yield Mismatch("delivery", notice, "its own line", f"line {number}" if number else "none")
     for number, right, wrong in recount.lines_of_another_kind(connection):
         yield Mismatch("delivery", f"line {number} definition", repr(right), repr(wrong))
+    for where, right, wrong in sheets.findings(connection):
+        yield Mismatch("sheet", where, right, wrong)
     for consumer, partition, position, end in inventory.positions(connection):
         if position > end or (position < end and not live):
             yield Mismatch("position", f"{consumer} in partition {partition}", f"n {end}", f"n {position}")

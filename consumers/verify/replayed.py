@@ -46,6 +46,7 @@ class ComparedTable(NamedTuple):
 
 COMPARED = (
     ComparedTable("packs", "pack"),
+    ComparedTable("sheets", "sheet"),
     ComparedTable("settlements", "settlement"),
     ComparedTable("facts", "step"),
     ComparedTable("cases", "case"),
@@ -203,8 +204,8 @@ def is_later(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
 def follows(table: str, row: Mapping[str, Any], decided: Decided) -> bool:
     """Whether a stored row follows from the part of the log that was replayed."""
     partition = row.get("partition")
-    if partition is None:  # a pack, perhaps of a part of the log that is not there; or a letter of the door
-        return table == "packs" and not any(map(decided.ends_early, decided.stored))
+    if partition is None:  # a pack or a sheet, perhaps of a part of the log that is not there; or a letter of the door
+        return table in ("packs", "sheets") and not any(map(decided.ends_early, decided.stored))
     if not decided.ends_early(partition):
         return True
     end = decided.again[partition]

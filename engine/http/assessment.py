@@ -10,7 +10,8 @@ from engine.http.context import DoorContext
 from engine.http.listings import Listing
 from engine.http.performance import figures
 from engine.principals import Principal
-from engine.views.assessment import AssessmentPage, AssessmentQuestion, assessment_page
+from engine.views.assessment import AssessmentPage, AssessmentQuestion
+from engine.views.stored_sheets import sheet_page
 
 CardCode = Annotated[str, QueryParameter(description="Code of a card of scorecards.csv; without one the only one.")]
 CardPeriod = Annotated[
@@ -28,6 +29,14 @@ At = Annotated[
     ),
 ]
 
+SheetHash = Annotated[
+    str,
+    QueryParameter(
+        name="hash",
+        description="The hash of a stored sheet, as an assessment names it: that sheet, and not one computed now.",
+    ),
+]
+
 
 @get("/v1/assessment", response_class=Listing, summary="The sheet of a scorecard and a period", tags=["performance"])
 async def assessment(
@@ -36,16 +45,18 @@ async def assessment(
     card: CardCode = "",
     period: CardPeriod = "",
     at: At = "",
+    hash_: SheetHash = "",
 ) -> AssessmentPage:
     """Points and places (考核打分、排名) of the subjects of a card, line by line, with what the card proposes. It is
-    computed for this answer: nothing is published, and nobody is told. Each line has in `opens` the questions that list
-    the cases behind its terms. Totals, points and values are in hundredths."""
-    question = AssessmentQuestion(card=card, period=period, at=at)
+    computed for this answer: nothing is published, and nobody is told; with `hash` it is one that was stored, as it was
+    commented on and published. Each line has in `opens` the questions that list the cases behind its terms. Totals,
+    points and values are in hundredths."""
+    question = AssessmentQuestion(card=card, period=period, at=at, hash=hash_)
     now, policies = context.now(), context.policies
     return await figures(
         context,
         request.user,
-        lambda connection, readable: assessment_page(connection, policies, question, now, readable),
+        lambda connection, readable: sheet_page(connection, policies, question, now, readable),
     )
 
 

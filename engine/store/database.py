@@ -17,7 +17,7 @@ from engine import files
 from engine.errors import DatabaseAway, DatabaseUnusable, SchemaMismatch
 from engine.store.deflating import inflated
 from engine.store.driver_quirks import run
-from engine.store.tables import metadata
+from engine.store.sheet_table import sheets
 
 log = logging.getLogger(__name__)
 
@@ -322,7 +322,7 @@ class Database:
 
     def create_fresh(self) -> None:
         """Create the tables without migrations, for tests, which also compare both ways."""
-        metadata.create_all(self.db)
+        sheets.metadata.create_all(self.db)  # every table's
 
 
 def _open_sqlite(raw: Any, _record: object) -> None:

@@ -8,12 +8,11 @@ Every line opens: `opens` has for each term above and below the line the questio
 the cases behind it.
 """
 
-import hashlib
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
-import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
@@ -29,18 +28,18 @@ from engine.views.readers import NotReadable, extent
 from schemas.partition import partition_of
 from workflows.assessment.cards import Card, CardLine, card_codes, card_of
 from workflows.assessment.consequences import Proposal, parse_when, propose
-from workflows.assessment.scoring import GroupLine, Rows, Score, ScoreLine, Sheet, Subject, score
+from workflows.assessment.filed import MONTHS_OF, FiledSheet, Still, digest, filed, period_before
+from workflows.assessment.scoring import GroupLine, Score, ScoreLine, Sheet, Subject, score
 from workflows.assessment.terms import EXPECTED, clock_of_result, plain_term
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.figures import MONTHS, period_bounds, publication_day
 from workflows.policy.index import Policy
 from workflows.reading import READS_EVERYTHING, Readable
 
-MONTHS_OF = {"Q": 3, "H": 6}
-"""The months of a period, by the letter with which it is written: `2026-Q3`."""
 _PERIOD = re.compile(r"(\d{4})(?:-?([QH])(\d)|-(\d{2}))?", re.ASCII)
-AsOf = Literal["final", "running", "as_known_then"]
-"""What a sheet is as of: the end of the days of grace, the present while they are not over, or what was asked for."""
+AsOf = Literal["final", "running", "as_known_then", "stored"]
+"""What a sheet is as of: the end of the days of grace, the present while they are not over, or what was asked for; or
+it is one that was stored."""
 
 
 class AssessmentQuestion(Struct, frozen=True, kw_only=True):
@@ -50,6 +49,7 @@ class AssessmentQuestion(Struct, frozen=True, kw_only=True):
     card: str = ""
     period: str = ""  # 2026, 2026-H1, 2026-Q3, 2026-08, or a local day in it
     at: str = ""  # as of this instant, as known then
+    hash: str = ""  # of a stored sheet, which is asked for alone
 
 
 class IndicatorMeaning(Struct, frozen=True, kw_only=True):
@@ -103,7 +103,8 @@ class SubjectLine(Struct, frozen=True, kw_only=True):
 
 class AssessmentPage(Struct, frozen=True, kw_only=True):
     """A sheet in words. `sheet` is the hash of the whole of it, also where a reader sees a part: `unread` subjects have
-    figures that are not read, and are left out."""
+    figures that are not read, and are left out. `still` counts what the sheet names as standing still, and `stands` has
+    it for who reads all of the sheet."""
 
     card: str
     title_zh: str
@@ -124,6 +125,8 @@ class AssessmentPage(Struct, frozen=True, kw_only=True):
     indicators: list[IndicatorMeaning]
     unread: int = 0
     remark: str = ""
+    still: int = 0
+    stands: Still = Still()
 
 
 class Asked(NamedTuple):
@@ -151,11 +154,26 @@ def assessment_page(
     names, card, register = asked.names, asked.card, asked.names.register
     rows = rows_of(connection, register, card, asked.since, asked.until, asked.as_of)
     sheet = score(card, rows)
-    paths = {subject.code: subject.path for subject in rows.subjects}
-    before = sheet_before(connection, asked) if asked.whole and any_twice(card) else None
-    proposed = propose(card, sheet, paths, before) if asked.whole else []
-    read = subjects_read(readable, register, card, rows)
-    first = dashed(asked.since), dashed(asked.until), names.instant(asked.as_of)
+    before = sheet_before(connection, register, card, asked.since, asked.as_of) if asked.whole else None
+    proposed = propose(card, sheet, {each.code: each.path for each in rows.subjects}, before) if asked.whole else []
+    return page_of(names, card, filed(sheet, Still()), rows.subjects, proposed, readable, asked.reading, asked.remark)
+
+
+def page_of(
+    names: Names,
+    card: Card,
+    sheet: FiledSheet,
+    subjects: Sequence[Subject],
+    proposed: Sequence[Proposal],
+    readable: Readable,
+    reading: AsOf,
+    remark: str = "",
+) -> AssessmentPage:
+    """A sheet in words, as far as it is read."""
+    register = names.register
+    read = subjects_read(readable, register, card, subjects)
+    first = dashed(sheet.since), dashed(sheet.until), names.instant(sheet.as_of)
+    unread = len(subjects) - len(read)
     return AssessmentPage(
         card=card.code,
         title_zh=card.title_zh,
@@ -165,7 +183,7 @@ def assessment_page(
         since=first[0],
         until=first[1],
         as_of=first[2],
-        reading=asked.reading,
+        reading=reading,
         pack=sheet.pack,
         form=sheet.form,
         sheet=digest(sheet),
@@ -174,14 +192,11 @@ def assessment_page(
         scores=[subject_line(names, card, each, first) for each in in_order(sheet) if each.subject in read],
         proposals=[each for each in proposed if each.subject in read],
         indicators=[meaning(register, card, line) for line in card.lines],
-        unread=len(rows.subjects) - len(read),
-        remark=asked.remark,
+        unread=unread,
+        remark=remark,
+        still=sheet.still,
+        stands=Still() if unread else Still(sheet.halted, sheet.standing, sheet.quarantined),
     )
-
-
-def digest(sheet: Sheet) -> str:
-    """The content address of a sheet: SHA-256 of its JSON with the fields in declared order."""
-    return hashlib.sha256(msgspec.json.encode(sheet)).hexdigest()
 
 
 # ---- the question -------------------------------------------------------------------------------------------
@@ -237,11 +252,16 @@ def known_at(names: Names, here: Present, since: int, until: int) -> tuple[int, 
     over = day_of_number(day_number(days.local_day(here.at)) - 1)
     if over < since:
         raise BadQuestion("period", "no day of this period is over yet", "ask again tomorrow, or for the one before")
-    grace_ends = publication_day(until, names.register.options.grace_days)
-    final = days.day_start(publication_day(grace_ends, 1)) - 1
+    final = final_instant(names.register, until)
     if here.kind == "as_known_then":
         return here.at, min(until, over), "as_known_then"
     return (final, until, "final") if final <= here.at else (here.at, min(until, over), "running")
+
+
+def final_instant(register: Policy, until: int) -> int:
+    """As of when the sheet of a period is that ends on a local day: the last millisecond (UTC) of its days of grace."""
+    grace_ends = publication_day(until, register.options.grace_days)
+    return register.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1
 
 
 def register_at(connection: Connection, policies: Policies, active: Policy, at: int) -> Policy:
@@ -260,20 +280,20 @@ def any_twice(card: Card) -> bool:
     return any((when := parse_when(row.when)) is not None and when.twice for row in card.consequences)
 
 
-def sheet_before(connection: Connection, asked: Asked) -> Sheet | None:
-    """The sheet of the period before by the card and the pack of this one, as of its own days of grace."""
-    register = asked.names.register
-    last = day_of_number(day_number(asked.since) - 1)
-    card = card_of(register.pack, asked.card.code, last // 10_000)
-    if card is None or card.period != asked.card.period:
+def sheet_before(connection: Connection, register: Policy, card: Card, first: int, as_of: int) -> Sheet | None:
+    """The sheet of the period before the one that begins on a local day, by the card and the pack of that one, as of
+    its own days of grace; None where no consequence asks for it, or there is none."""
+    if not any_twice(card):
         return None
-    since, until = period_bounds(last, card.period)
-    grace_ends = publication_day(until, register.options.grace_days)
-    as_of = min(asked.as_of, register.clock_of_days.day_start(publication_day(grace_ends, 1)) - 1)
-    return score(card, rows_of(connection, register, card, since, until, as_of))
+    since, until = period_before(first, card.period)
+    earlier = card_of(register.pack, card.code, until // 10_000)
+    if earlier is None or earlier.period != card.period:
+        return None
+    rows = rows_of(connection, register, earlier, since, until, min(as_of, final_instant(register, until)))
+    return score(earlier, rows)
 
 
-def subjects_read(readable: Readable, register: Policy, card: Card, rows: Rows) -> set[str]:
+def subjects_read(readable: Readable, register: Policy, card: Card, subjects: Sequence[Subject]) -> set[str]:
     """The subjects whose figures are read, of every kind of case that the card counts. Raises NotReadable."""
     kinds = sorted({kind_of(register, line.indicator).name for line in card.lines})
 
@@ -282,8 +302,8 @@ def subjects_read(readable: Readable, register: Policy, card: Card, rows: Rows) 
         department, post = (subject.code if card.subjects == each else "" for each in ("department", "post"))
         return all(readable.of(kind).reads_figures(path, department, post) for kind in kinds)
 
-    found = {subject.code for subject in rows.subjects if reads(subject)}
-    if not found and rows.subjects:
+    found = {subject.code for subject in subjects if reads(subject)}
+    if not found and subjects:
         reason = f"principal {readable.who} reads {extent(readable, kinds[0])}, and no subject of this card is that"
         raise NotReadable("card", reason, "ask for a card of a level that you read")
     return found

@@ -20,6 +20,7 @@ from engine.store import dead_letters
 from gridpatrol import options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
+from gridpatrol.run.assessing import assess_all
 from gridpatrol.run.event_file import (
     LOOKED_AT,
     check_events,
@@ -48,6 +49,11 @@ from gridpatrol.run.wiring import settings_of, shown, writing
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Packs by instant: a CSV file with the columns instant and folder. Of events only.",
 )
+@click.option(
+    "--assess",
+    is_flag=True,
+    help="Also assess what has come to its time. Without it assessments are those of the file.",
+)
 @options.database
 @options.pack
 @options.as_json
@@ -59,6 +65,7 @@ def command(
     expect: str | None,
     unchecked: bool,
     plan: Path | None,
+    assess: bool,
     database: str | None,
     pack: str | None,
     as_json: bool,
@@ -92,12 +99,12 @@ def command(
                 if value is not None:
                     raise click.UsageError(f"{option} is of events: the instants and packs of a log are its own.")
             with read_again(file, everything) as log:
-                return replay_log(settings, log, expect, unchecked, as_json)
+                return replay_log(settings, log, expect, unchecked, as_json, assess)
         if expect or unchecked:
             raise click.UsageError("--expect and --unchecked are of exported logs, and the file is none.")
         check_events(first)
         if plan is None:
-            letters = replay_file(settings, file, everything, until, as_json)
+            letters = replay_file(settings, file, everything, until, as_json, assess=assess)
         else:
             planned, found = read_plan(plan)
             for warning in found:
@@ -106,20 +113,24 @@ def command(
                 extent = extent_of(whole)
                 check_end(plan.name, planned, extent, until)
                 whole.seek(0)
-                letters = replay_file(settings, file, whole, until, as_json, planned, extent.first)
+                letters = replay_file(settings, file, whole, until, as_json, planned, extent.first, assess=assess)
     ctx.exit(1 if letters else 0)
 
 
-def replay_log(settings: Settings, log: IO[bytes], expect: str | None, unchecked: bool, as_json: bool) -> None:
+def replay_log(
+    settings: Settings, log: IO[bytes], expect: str | None, unchecked: bool, as_json: bool, assess: bool
+) -> None:
     """Replay an exported log, once all of it is proved or taken unchecked."""
     footer = proved(log, expect, unchecked)
     log.seek(0)
     with writing(settings) as engine, progress("replaying the log", footer.records if footer else None) as show:
         count = replay.replay_log(engine, log, show, unchecked=unchecked)
+        assessed = assess_all(engine) if assess else 0
     url = shown(settings.database)
     if as_json:
         return options.print_json({"records": count, "database": url, "digest": footer and footer.digest})
     click.echo(f"{count} records of an exported log replayed into {url}.")
+    tell_assessed(assess, assessed)
     look_next(url)
 
 
@@ -148,11 +159,14 @@ def replay_file(
     as_json: bool,
     plan: Sequence[PlannedPack] = (),
     first: int | None = None,
+    *,
+    assess: bool = False,
 ) -> int:
     """Replay a file of events. How many letters they left, those of an earlier run of the same file included. `plan`,
     `first`: see `event_file.replay_events`."""
     with writing(settings) as engine, progress("replaying", count_lines(file)) as show:
         replayed = replay_events(engine, lines, name_of(file), until, show, plan, first)
+        assessed = assess_all(engine) if assess else 0
         with engine.database.read() as connection:
             letters = {reason: open_ for reason, _, open_ in dead_letters.counts(connection) if open_}
     url = shown(settings.database)
@@ -169,11 +183,18 @@ def replay_file(
     ):
         if number:
             click.echo(f"{number} {what}.")
+    tell_assessed(assess, assessed)
     if letters:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(letters.items()))
         click.echo(f"{sum(letters.values())} were refused and kept as dead letters: {reasons}.")
     look_next(url)
     return sum(letters.values())
+
+
+def tell_assessed(assess: bool, count: int) -> None:
+    """How many events the assessor has said, where it was asked to."""
+    if assess:
+        click.echo(f"{count} events were said by the assessor.")
 
 
 def look_next(url: str) -> None:

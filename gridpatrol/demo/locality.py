@@ -14,7 +14,7 @@ from workflows.case import Case
 from workflows.clocks.limits import Kind
 from workflows.permissions import NOTHING, Claim, forbid
 from workflows.policy.index import Policy
-from workflows.policy.model import Category, Post
+from workflows.policy.model import OWES_NOTHING, Category, Post
 
 WEIGHTS = {"member": 8, "handler": 8, "chief": 2}
 """How often a role speaks where several may; the others once."""
@@ -31,7 +31,9 @@ class Locality:
         self.policy = Policy(load_pack(folder), "")
         self.zone = ZoneInfo(self.policy.pack.zone)
         self.categories = self.policy.pack.categories
-        self.posts = [post for post in self.policy.pack.posts if not post.vacant]
+        # A machine takes in what comes from outside; another one is no person who could act.
+        people = (post for post in self.policy.pack.posts if not post.machine or post.role in OWES_NOTHING)
+        self.posts = [post for post in people if not post.vacant]
         self.roles = {post.role for post in self.posts}
         self.leaf_level = self.policy.leaf_level
         self.leaves = [grid.code for grid in self.policy.pack.grids if grid.level == self.leaf_level]

@@ -9,6 +9,7 @@ READINGS = {
     "final": "宽限期满时的口径 as of the end of the days of grace",
     "running": "尚未定稿 not final yet",
     "as_known_then": "时点口径 as known then",
+    "stored": "存档 stored",
 }
 LEFT_OUT = {"few": "样本过少 too few", "nothing": "无 nothing"}
 
@@ -34,6 +35,9 @@ def sheet_table(page: AssessmentPage) -> None:
         for line in page.scores
     ]
     table(["名次 place", "key", "name", "得分 total", *codes], rows, right=(0, 3, *range(4, 4 + len(codes))))
+    if page.still:
+        named = [*(f"partition {each}" for each in page.stands.halted), *page.stands.standing, *page.stands.quarantined]
+        click.echo(f"\n停滞 {page.still} stand still, and it is not published while they do: {', '.join(named)}")
     if page.unread:
         click.echo(f"{page.unread} more are not read by who asks.")
     if page.proposals:

@@ -34,6 +34,7 @@ from engine.store.database import Database, DriverError, open_database, unusable
 from engine.wall_clock import WallClock
 from gridpatrol import collector, options
 from gridpatrol.run import supervision
+from gridpatrol.run.assessing import assessor_of
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.kept_files import keeping
@@ -102,6 +103,7 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         intake = Intake(settings, writer, Principals(settings.principals))
         intake.start()
         stack.callback(intake.stop)
+        stack.enter_context(assessor_of(writer, leased=True))
         collector.spare()
         yield writer
 

@@ -29,6 +29,7 @@ from engine.store.database import CHECKED_BYTES
 from engine.store.meta import write_meta
 from engine.writer import Writer
 from gridpatrol import collector
+from gridpatrol.run.assessing import assessor_of
 from gridpatrol.run.channel_probe import FileProbe
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
@@ -129,7 +130,10 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
             collector.spare()
             writer.start()
             try:
-                with channels_of(settings, engine.database, engine.counters, leased=False):
+                with (
+                    channels_of(settings, engine.database, engine.counters, leased=False),
+                    assessor_of(writer, leased=False),
+                ):
                     yield writer
             finally:
                 writer.stop()

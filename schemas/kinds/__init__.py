@@ -8,6 +8,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
@@ -26,6 +27,7 @@ KINDS: tuple[Kind, ...] = (
     RESPONSIBILITY,
     TASK,
     TARGET,
+    ASSESSMENT,
     HOME,
 )
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
+from schemas.kinds.assessment import SAMPLE, SheetHash
 from schemas.members import (
     BirthData,
     Code,
@@ -29,7 +30,7 @@ MOST_COUNTED = 10_000
 """So many outlets or cases one supervision charges at most."""
 Fen = Annotated[int, Meta(description="an amount of money in fen, 1/100 yuan")]
 DocumentNumber = Annotated[str, Meta(min_length=1, max_length=80, description="the number of a document (文号)")]
-Reason = Literal["unfounded", "settled", "error", "other"]
+Reason = Literal["unfounded", "settled", "error", "restated", "other"]
 """Why one is refused, withdrawn or revoked. The words for it go into `note`, sealed."""
 
 
@@ -101,6 +102,19 @@ class Revoked(EventData, frozen=True, kw_only=True):
     reason: Reason
 
 
+class Contested(EventData, frozen=True, kw_only=True):
+    """The assessment that proposed it was restated, and proposes it no more: who decided it is asked to revoke it, or
+    to uphold it with a reason (提请撤销). `hash`: the sheet that is published now."""
+
+    hash: SheetHash
+
+
+class Upheld(EventData, frozen=True, kw_only=True):
+    """It stands, although the assessment that proposed it was restated (维持)."""
+
+    reason: Literal["own_grounds", "no_other_outcome", "other"]
+
+
 class CalledFor(BirthData, frozen=True, kw_only=True):
     """A rung of a case calls for an action about that case: the pack proposes it, and an office decides.
 
@@ -126,7 +140,8 @@ class Supervision(Own, frozen=True, tag="supervision"):
     `unit` and `office` are grids. `answer`: the unit has to answer; else it is cleared once it was served. `public`:
     the act is of those that are told in public. `served`: when it was first served. `clock` and `rung`: what called for
     it, where no post proposed it; `contradicted`: when it was known that this deadline had been met. `until`: the last
-    local day (YYYYMMDD) on which the grid is listed, 0 where none is.
+    local day (YYYYMMDD) on which the grid is listed, 0 where none is. `contested`: its ground has gone, and whether it
+    stands is to be decided.
     """
 
     unit: str
@@ -146,6 +161,7 @@ class Supervision(Own, frozen=True, tag="supervision"):
     rung: str = ""
     contradicted: Ms | None = None
     until: int = 0
+    contested: bool = False
 
 
 class SupervisionProposed(OwnFact, frozen=True, tag="supervision.proposed"):
@@ -283,6 +299,32 @@ class SupervisionRaised(OwnFact, frozen=True, tag="supervision.raised"):
         return structs.replace(own, office=self.office, raised=own.raised + 1)
 
 
+class SupervisionContested(OwnFact, frozen=True, tag="supervision.contested"):
+    """Its ground has gone: the office is asked to revoke or to uphold it. `hash`: the sheet that is published now."""
+
+    office: str
+    by: str
+    hash: str
+
+    def keep(self, own: Own | None) -> Own:
+        """It is to be decided."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, contested=True)
+
+
+class SupervisionUpheld(OwnFact, frozen=True, tag="supervision.upheld"):
+    """The office upholds it, for a reason."""
+
+    by: str
+    reason: str
+    token: str = ""
+
+    def keep(self, own: Own | None) -> Own:
+        """It is decided."""
+        assert isinstance(own, Supervision)
+        return structs.replace(own, contested=False)
+
+
 FACTS: tuple[type[Fact], ...] = (
     SupervisionProposed,
     SupervisionCalledFor,
@@ -293,9 +335,17 @@ FACTS: tuple[type[Fact], ...] = (
     SupervisionAnswered,
     SupervisionReviewed,
     SupervisionRaised,
+    SupervisionContested,
+    SupervisionUpheld,
 )
 DECIDES = ("supervision.decided", "supervision.refused", "supervision.served")
 """What only the deciding office says, before anybody else reads of it."""
+PROPOSES, WITHDRAWS, CONTESTS = "supervision.proposed", "supervision.withdrawn", "supervision.contested"
+"""What an assessment says: that its rules propose one, and that they do so no longer."""
+UPHOLDS = "supervision.upheld"
+"""What is said where one that is contested stands."""
+RESTATED = "restated"
+"""Why an assessment withdraws what it has proposed."""
 SUPERVISION = Kind(
     name="supervision",
     events={
@@ -311,6 +361,8 @@ SUPERVISION = Kind(
         "supervision.raised": EventType(Raised, "提级督办", {}, "Raise"),
         "supervision.cleared": EventType(Cleared, "销号", {}, "Clear"),
         "supervision.revoked": EventType(Revoked, "撤销", {"reason": "error"}, "Revoke"),
+        "supervision.contested": EventType(Contested, "提请撤销", {"hash": SAMPLE}, "Contest"),
+        "supervision.upheld": EventType(Upheld, "维持", {"reason": "own_grounds", "note": "…"}, "Uphold"),
     },
     sends={CALLED_FOR: CalledFor, CONTRADICTED: EventData},
     facts=FACTS,
@@ -321,6 +373,9 @@ SUPERVISION = Kind(
         "unfounded": ("情况不实", "unfounded"),
         "settled": ("已解决", "settled meanwhile"),
         "error": ("录入有误", "entered by mistake"),
+        "restated": ("考核结果已更正", "the assessment was restated"),
+        "own_grounds": ("另有依据", "it has grounds of its own"),
+        "no_other_outcome": ("更正不影响该决定", "the restatement changes nothing in this"),
         "other": ("其他", "other"),
     },
 )

@@ -34,7 +34,7 @@ from workflows.policy.model import IndicatorRow, ScorecardRow
 from workflows.reading import READS_EVERYTHING, Readable, Sight
 
 NOW = at("2027-01-01 00:00")
-TOWN = changed(IN_THE_FIELD, options={"min_n": 4})
+TOWN = changed(IN_THE_FIELD, options={"min_n": 4, "grace_days": 4})
 STREETS = [f"WY0{k}" for k in range(1, 8)]
 QUARTER = AssessmentQuestion(card="TOWN-QUARTER", period="2026-Q1")
 HALF_A_DAY = 12 * 60 * MINUTE

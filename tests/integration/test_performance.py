@@ -492,7 +492,7 @@ def test_what_arrives_after_the_days_of_grace_restates_what_was_published(db):
     tellers = [request(1, 3 * DAY, 2 * DAY), request(2, 3 * DAY, 40 * DAY)]
     tell(db, tellers)
     drain(db)
-    policy = weiyang()
+    policy = changed(options={"grace_days": 4})
     (now,) = figure_rows(db, policy, period="month", day=20260315, published=True)
     assert now.restated is True
     assert now.close_rate == Rate(2, 2, 10000, True)
@@ -522,7 +522,7 @@ def test_a_rate_is_read_before_and_after_exemption_and_an_exemption_after_the_gr
     granted = tellers[1].now
     tell(db, tellers)
     drain(db)
-    policy, march = weiyang(), {"since": 20260301, "until": 20260331}
+    policy, march = changed(options={"grace_days": 4}), {"since": 20260301, "until": 20260331}
     [row] = figure_rows(db, policy, published=True, **march)
     after = row.rates["on_time_rate_after"]
     assert (row.on_time_rate.numerator, row.on_time_rate.denominator) == (1, 3)

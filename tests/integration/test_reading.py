@@ -48,10 +48,20 @@ from workflows.reading import Reach, Readable, Reads, resolve
 POSTS = [HOTLINE, MEMBER, STREET, "WY-CHIEF", "XA-CHIEF", "WY-EPB-H", "WY-URBAN-H", "WY02-CHIEF", "WY02-01-MEMBER"]
 GRIDS = ["XA", "WY", "WY01", "WY01-01", "WY02", "WY02-01"]
 DEPARTMENTS = ["", "", "WY-EPB", "WY-URBAN"]
-AT_WORK = {"supervision": "served", "responsibility": "signed", "task": "taken_on", "target": "signed"}
+AT_WORK = {
+    "supervision": "served",
+    "responsibility": "signed",
+    "task": "taken_on",
+    "target": "signed",
+    "assessment": "computed",
+}
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
-STATES = {"duty": ["recorded"], "supervision": ["proposed", "served", "declined", "cleared"]}
+STATES = {
+    "duty": ["recorded"],
+    "supervision": ["proposed", "served", "declined", "cleared"],
+    "assessment": ["computed"],
+}
 
 # ---- conditions and predicate -------------------------------------------------------------------------------
 

@@ -234,3 +234,16 @@ def test_the_cards_of_the_sample_say_where_they_come_from():
     assert said and all("ours" in basis for basis in said)
     # of these the text has the numbers
     assert {row.action for row in pack.consequences if "ours" not in row.basis} == {"exposure", "watch"}
+
+
+@pytest.mark.parametrize(("grace", "named"), [(3, True), (60, False)])
+def test_the_days_of_grace_outlast_an_appeal(grace: int, named: bool) -> None:
+    text = TEXTS["pack.toml"].replace("[options]\n", f'[options]\ngrace_days = {grace}\nappeal = "5工作日"\n')
+    compiled = compile_rows(TEXTS | CARD | {"pack.toml": text})
+    assert compiled.pack is not None, compiled.problems
+    warned = [each for each in lint(compiled.pack) if each.column == "options.grace_days"]
+    assert bool(warned) is named
+    if named:
+        assert "an appeal against a refusal" in warned[0].text and "write grace_days = " in warned[0].remedy
+    without = compile_rows(TEXTS | {"pack.toml": text}).pack  # no card: nothing is assessed
+    assert without is not None and [each for each in lint(without) if each.column == "options.grace_days"] == []

@@ -118,6 +118,8 @@ def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
         ("service_request", "case.reopened", "closed", "reported"),
         ("duty", "duty.excused", "missed", "excused"),
         *(("target", "measurement.recorded", was, now) for was in SCORED for now in SCORED if was != now),
+        ("supervision", "supervision.revoked", "cleared", "rescinded"),
+        ("assessment", "assessment.computed", "announced", "restating"),
     ]
-    assert [definition.name for definition in KINDS if definition.reopens] == ["service_request"]
+    assert [definition.name for definition in KINDS if definition.reopens] == ["service_request", "assessment"]
     assert [measure.name for measure in DEFINITIONS["duty"].measures if measure.fact is DutyExcused] == ["excusal"]

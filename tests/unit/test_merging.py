@@ -14,6 +14,7 @@ from schemas import facts
 from schemas.envelope import decode_envelope
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.exemptions import EXEMPTIONS
+from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.supervision import SUPERVISION
@@ -140,7 +141,7 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 DATA: dict[str, dict[str, Any]] = {
     **{
         trigger: dict(event.example)
-        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET)
+        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT)
         for trigger, event in kind.events.items()
     },
     "report.submitted": {"category": BARE, "source": "hotline"},

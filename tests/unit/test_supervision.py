@@ -544,6 +544,8 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "supervision.raised": [{}],
     "supervision.cleared": [{}],
     "supervision.revoked": [{"reason": "other"}],
+    "supervision.contested": [{"hash": "1" * 64}],
+    "supervision.upheld": [{"reason": "own_grounds"}],
     "case.deadline_ordered": [{"clock": "response", "limit": "3工作日"}, {"limit": "90工作日"}],
     "case.urged": [{}],
     "case.acknowledged": [{}],

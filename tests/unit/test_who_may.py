@@ -14,6 +14,7 @@ import pytest
 from gridpatrol.render import readme
 from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situations, triggers_of
 from schemas.events import EVENTS
+from schemas.kinds.assessment import COMPUTED, SAMPLE, Assessment
 from schemas.kinds.duty import Duty
 from schemas.kinds.supervision import Supervision
 from schemas.kinds.target import Signed, Target
@@ -88,6 +89,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
             per="month",
             ends=NOW + DAY,
         )
+    if kind.name == "assessment":
+        found.own = Assessment(card="TOWN-QUARTER", period="2026-Q1", as_of=NOW, hash=SAMPLE)
     return found
 
 
@@ -111,6 +114,8 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
         ]
         if kind.of_actions:
             variants = [{"action": "letter", "grid": grid}]
+        if trigger == COMPUTED:
+            variants = [data | {"grid": grid}]
         if kind.name == "task":
             variants = [{**data, "grid": grid, "items": []}]
         if kind.name == "target":
@@ -139,14 +144,14 @@ def test_the_rules_take_what_stands_in_the_table_and_refuse_the_rest(kind: Defin
     triggers = triggers_of(kind)
     for situation, said in lines_of(kind):
         assert said <= set(triggers)
-        for trigger in triggers:
+        for trigger in (each for each in triggers if each != COMPUTED):  # who begins a case has reported it
             found = refusals(kind, situation, trigger)
             by_table = bool(found) and all((str(reason), field) == forbidden for reason, field in found)
             taken += not found
             if by_table is (trigger in said):
                 wrong.append((situation.post.role, str(situation.level), situation.stands, trigger, str(found)))
     assert not wrong, "\n".join(map(str, wrong[:20])) + f"\n{len(wrong)}"
-    assert taken > (10 if kind.needs else 50)
+    assert taken > (5 if kind.name == "assessment" else 10 if kind.needs else 50)
 
 
 def test_every_line_is_of_another_situation() -> None:

@@ -12,6 +12,7 @@ from schemas.kinds.home import Home
 from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.assessment import ASSESSMENT
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
@@ -33,6 +34,7 @@ KINDS: tuple[Definition, ...] = (
     RESPONSIBILITY,
     TASK,
     TARGET,
+    ASSESSMENT,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

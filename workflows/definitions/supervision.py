@@ -19,8 +19,10 @@
    has decided it, else that stands beside it.
 8. An action that lists (列为重点监控区域) lists the grid in which it lies, from its serving up to the end of a day that
    is decided, or until it is cleared or revoked (`workflows.listing`).
-9. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
-   cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
+9. What an assessment had proposed, and proposes no more since it was restated, is contested: who decided it revokes it,
+   also one that is cleared, or upholds it with a reason.
+10. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
+    cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 """
 
 from schemas import facts
@@ -33,6 +35,7 @@ from schemas.kinds.supervision import (
     CONTRADICTED,
     Answered,
     CalledFor,
+    Contested,
     Decided,
     OfficeNamed,
     Proposed,
@@ -42,12 +45,15 @@ from schemas.kinds.supervision import (
     Supervision,
     SupervisionAnswered,
     SupervisionCalledFor,
+    SupervisionContested,
     SupervisionContradicted,
     SupervisionDecided,
     SupervisionProposed,
     SupervisionRaised,
     SupervisionReviewed,
     SupervisionServed,
+    SupervisionUpheld,
+    Upheld,
 )
 from schemas.members import EventData
 from schemas.partition import home_of
@@ -84,6 +90,7 @@ WITH_THE_UNIT = ("served", "sent_back")
 IN_FORCE = (*WITH_THE_UNIT, "answered", "reviewed", "elevated")
 OPEN = ("proposed", "approved", *IN_FORCE)
 SHOWN_ENDS = ("cleared", "rescinded")
+DECIDED_STATES = ("approved", *IN_FORCE, "cleared")
 
 TRANSITIONS = (
     Transition("supervision.proposed", (AWAITED,), "proposed"),
@@ -102,6 +109,9 @@ TRANSITIONS = (
     Transition("supervision.cleared", ("served",), "cleared", ("asks_no_answer",)),
     Transition("supervision.revoked", ("approved",), "withdrawn"),
     Transition("supervision.revoked", IN_FORCE, "rescinded"),
+    Transition("supervision.revoked", ("cleared",), "rescinded"),
+    Transition("supervision.contested", DECIDED_STATES, "="),
+    Transition("supervision.upheld", DECIDED_STATES, "="),
     Transition("case.deadline_ordered", OPEN, "="),
     Transition("case.acknowledged", OPEN, "="),
     Transition("case.urged", IN_FORCE, "="),
@@ -128,6 +138,21 @@ def enough(case: Case, data: EventData, speaker: Speaker) -> bool:
 def asks_no_answer(case: Case, data: EventData, speaker: Speaker) -> bool:
     """The pack asks no answer of the unit."""
     return not kept_by(case).answer
+
+
+def is_undecided(case: Case) -> bool:
+    """Whether it is proposed, and nobody has decided it."""
+    return case.state == "proposed"
+
+
+def is_taken_back(case: Case) -> bool:
+    """Whether it ended before it was served: it hit nobody."""
+    return case.state == "withdrawn"
+
+
+def may_be_contested(case: Case) -> bool:
+    """Whether it was decided, is not revoked, and nobody is asked yet whether it stands."""
+    return case.state in DECIDED_STATES and not kept_by(case).contested
 
 
 # ---- how it begins ----------------------------------------------------------------------------------------
@@ -333,6 +358,25 @@ def may_clear(d: Decision, speaker: Speaker) -> Refusal | None:
     return Refusal(Reason.IMPOSSIBLE, "type", detail)
 
 
+def may_revoke(d: Decision, speaker: Speaker) -> Refusal | None:
+    """The office revokes it; what is cleared, only where it is contested."""
+    return is_of_the_office(d, speaker) if d.case.closed is None else may_uphold(d, speaker)
+
+
+def may_contest(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Who has proposed it asks once whether it stands."""
+    if not kept_by(d.case).contested:
+        return None
+    return Refusal(Reason.IMPOSSIBLE, "type", "whether it stands is asked already, and not decided")
+
+
+def may_uphold(d: Decision, speaker: Speaker) -> Refusal | None:
+    """The office decides whether it stands, where that is asked."""
+    if kept_by(d.case).contested:
+        return is_of_the_office(d, speaker)
+    return Refusal(Reason.IMPOSSIBLE, "type", "nobody asks whether it stands: no assessment has taken it back")
+
+
 def holds(d: Decision) -> bool:
     """Whether it bars a case from ending, once it is served."""
     return bool(d.case.about) and d.rules.actions[d.case.category].holds
@@ -437,6 +481,19 @@ def raise_level(d: Decision, data: Raised, speaker: Speaker) -> Refusal | None:
     return None
 
 
+def contest(d: Decision, data: Contested, speaker: Speaker) -> Refusal | None:
+    """Its ground has gone: the office is asked. Nothing else changes by it."""
+    office = d.register.standing(kept_by(d.case).office, d.arrival)
+    d.tell(SupervisionContested(office=office, by=d.by, hash=data.hash))
+    return None
+
+
+def uphold(d: Decision, data: Upheld, speaker: Speaker) -> Refusal | None:
+    """It stands."""
+    d.tell(SupervisionUpheld(by=d.by, reason=data.reason, token=d.token))
+    return None
+
+
 def to_office(d: Decision, why: str) -> None:
     """The office that has it in hand goes on with it."""
     grid = d.register.standing(kept_by(d.case).office, d.arrival)
@@ -456,7 +513,7 @@ def end(what: str) -> Effect:
     note = effects.note(what)
 
     def effect(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
-        if kept_by(d.case).served is not None and holds(d):
+        if kept_by(d.case).served is not None and d.case.closed is None and holds(d):
             d.send(d.case.about, HOLD_LIFTED, HoldLifted(by=d.case.id))
         if kept_by(d.case).until:
             listing.end(d)
@@ -529,6 +586,8 @@ EFFECTS: dict[str, Effect] = {
     "supervision.cleared": end("cleared"),
     "supervision.revoked": end("revoked"),
     CONTRADICTED: be_contradicted,
+    "supervision.contested": contest,
+    "supervision.upheld": uphold,
 }
 ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
@@ -536,7 +595,9 @@ ADMITS: dict[str, Admission] = {
     "supervision.refused": is_another,
     "supervision.raised": is_of_the_office,
     "supervision.cleared": may_clear,
-    "supervision.revoked": is_of_the_office,
+    "supervision.revoked": may_revoke,
+    "supervision.contested": may_contest,
+    "supervision.upheld": may_uphold,
     "case.deadline_ordered": is_of_the_office,
     "case.evidence_added": may_add,
     "case.commented": may_add,
@@ -565,6 +626,8 @@ SUPERVISION = define(
         SupervisionAnswered: "答复 answered",
         SupervisionReviewed: "审核 reviewed: {outcome}",
         SupervisionRaised: "提级 raised: {was} → {office}",
+        SupervisionContested: "提请撤销 contested: the assessment was restated ({hash})",
+        SupervisionUpheld: "维持 upheld: {reason}",
     },
     fulfils=FULFILS,
     listed="asked",

@@ -12,7 +12,9 @@ from schemas.kinds.incident import INCIDENT, Rejected
 from workflows.assessment.cards import BY_KIND, PERIODS
 from workflows.assessment.consequences import parse_when
 from workflows.assessment.terms import COUNTED_OF_ANY, EXPECTED, clock_of_result, is_term, plain_term
+from workflows.clocks.calendar import day_number, laid_out
 from workflows.definitions import DEFINITIONS, REFERENCE
+from workflows.figures import period_bounds, publication_day
 from workflows.machine import Definition
 from workflows.policy.assessment_rows import MOST_POINTS
 from workflows.policy.lint.context import LintContext, one_of
@@ -23,6 +25,8 @@ UNFULFILLED = (PASSED_ON, VOID)
 """Figures of clocks that nobody fulfilled."""
 REJECTING = next(trigger for trigger, event in INCIDENT.events.items() if event.data is Rejected)
 """The trigger by which a case is not taken up (不予立案)."""
+FILE, TWO_YEARS = "pack.toml", 20_000
+"""Of a calendar the last two years are looked at, in which all holidays occur."""
 SAME = ("period", "subjects", "level", "peer", "title_zh", "title_en")
 """What all lines of a card of one year have in common."""
 
@@ -60,6 +64,28 @@ def lint_assessment(context: LintContext) -> None:
             context.error(CONSEQUENCES, index, "action", text, one_of(actions))
         if not consequence.basis:
             context.warning(CONSEQUENCES, index, "basis", "does not say where it comes from", "say so, or write: ours")
+    lint_appeals(context)
+
+
+def lint_appeals(context: LintContext) -> None:
+    """The days of grace outlast the time for an appeal: one against what was refused as a period ended is decided by
+    the sheet that counts it, and not by a restatement of it."""
+    options, limit, needed = context.pack.options, context.pack.options.appeal, 0
+    if limit is None:
+        return
+    for data in context.pack.calendars:
+        calendar = laid_out(data)
+        for period in sorted({row.period for row in context.pack.scorecards} & {*PERIODS}):
+            day = period_bounds(max(data.first_day, data.last_day - TWO_YEARS), period)[1]
+            while day < data.last_day:
+                due = calendar.deadline(calendar.day_start(publication_day(day, 1)), limit)
+                needed = max(needed, day_number(calendar.local_day(due - 1)) - day_number(day))
+                day = period_bounds(publication_day(day, 1), period)[1]
+    if options.grace_days < needed:
+        text = f"{options.grace_days} days after a period's end its sheets are computed, while an appeal against a "
+        text += f"refusal of its last day may come for up to {needed} days"
+        remedy = f"write grace_days = {needed}, or give less time for an appeal"
+        context.problems.warning(FILE, 0, "options.grace_days", text, remedy)
 
 
 # ---- indicators ---------------------------------------------------------------------------------------------

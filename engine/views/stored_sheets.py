@@ -1,0 +1,90 @@
+"""Stored sheets of assessments (考核得分表): computed as of an instant, and read by their hashes.
+
+`sheet_of` computes a sheet that is to be stored, and the same again: from the pack that it names, as of the instant
+that it names, from nothing else. `stored_page` shows a stored one in words, with the rights with which any other is
+read.
+"""
+
+from typing import NamedTuple
+
+from engine.policies import Policies
+from engine.store import sheets
+from engine.store.database import Connection
+from engine.store.sheets import SheetRow
+from engine.views.assessment import AssessmentPage, AssessmentQuestion, assessment_page, page_of, sheet_before
+from engine.views.assessment_rows import rows_of, subjects_of
+from engine.views.names import Names
+from engine.views.questions import BadQuestion
+from workflows.assessment.cards import Card, card_of
+from workflows.assessment.consequences import Proposal, propose
+from workflows.assessment.filed import FiledSheet, body_of, decode, digest, period_text
+from workflows.assessment.scoring import Sheet, score
+from workflows.policy.index import Policy
+from workflows.reading import READS_EVERYTHING, Readable
+
+
+class StoredSheet(NamedTuple):
+    """A stored sheet, with the pack and the card by which it was computed."""
+
+    sheet: FiledSheet
+    register: Policy
+    card: Card
+
+
+def row_of(sheet: FiledSheet) -> SheetRow:
+    """A sheet as it is stored."""
+    period = period_text(sheet.period, sheet.since)
+    return SheetRow(digest(sheet), sheet.card, period, sheet.as_of, body_of(sheet))
+
+
+def sheet_of(connection: Connection, register: Policy, card: Card, since: int, until: int, as_of: int) -> Sheet:
+    """The sheet of these local days as of an instant (ms UTC). Raises BadQuestion where cases have been archived."""
+    return score(card, rows_of(connection, register, card, since, until, as_of))
+
+
+def read_stored(connection: Connection, policies: Policies, hash_: str) -> StoredSheet | None:
+    """A stored sheet by its hash; None: there is none. Raises PackUnusable where its pack is not there."""
+    row = sheets.read_sheet(connection, hash_)
+    if row is None:
+        return None
+    sheet = decode(row.body)
+    register = policies.get(connection, sheet.pack)
+    card = card_of(register.pack, sheet.card, sheet.until // 10_000)
+    assert card is not None, "the pack of a sheet has its card"
+    return StoredSheet(sheet, register, card)
+
+
+def proposals_of(connection: Connection, stored: StoredSheet) -> list[Proposal]:
+    """What a stored sheet proposes."""
+    sheet, register, card = stored
+    paths = {each.code: each.path for each in subjects_of(register, card, sheet.until)}
+    return propose(card, sheet, paths, sheet_before(connection, register, card, sheet.since, sheet.as_of))
+
+
+def stored_page(
+    connection: Connection, policies: Policies, hash_: str, readable: Readable = READS_EVERYTHING
+) -> AssessmentPage:
+    """A stored sheet in words. Raises BadQuestion where there is none of this hash; Unanswerable where it is not
+    read."""
+    stored = read_stored(connection, policies, hash_)
+    if stored is None:
+        raise BadQuestion("hash", "no sheet of this hash is stored", "take it from an assessment, in full")
+    sheet, register, card = stored
+    subjects = subjects_of(register, card, sheet.until)
+    proposed = proposals_of(connection, stored)
+    return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored")
+
+
+def sheet_page(
+    connection: Connection,
+    policies: Policies,
+    question: AssessmentQuestion,
+    now: int,
+    readable: Readable = READS_EVERYTHING,
+) -> AssessmentPage:
+    """The sheet that is asked for: a stored one by its hash, else one that is computed. Raises Unanswerable."""
+    if not question.hash:
+        return assessment_page(connection, policies, question, now, readable)
+    if question.card or question.period or question.at:
+        raise BadQuestion("hash", "a stored sheet is asked for by its hash alone", "leave out card, period and at")
+    return stored_page(connection, policies, question.hash, readable)
