@@ -46,6 +46,7 @@ OURS = (
     "performance",
     "alerts",
     "admin",
+    "draws",
 )
 """Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
 them."""

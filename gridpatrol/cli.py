@@ -25,6 +25,8 @@ COMMANDS = {
     "case": "case",
     "task": "task",
     "duty": "duty",
+    "draw": "draw",
+    "deduction": "deduction",
     "deadline": "deadline",
     "alert": "alert",
     "notice": "notice",

@@ -170,6 +170,9 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
     """Tell what the problem is, where it is, and which open cases may be the same one."""
     if data.category not in d.rules.categories:
         return unknown_code("data.category", "category")
+    campaign = d.register.campaigns.get(data.campaign) if data.campaign else None
+    if data.campaign and campaign is None:
+        return unknown_code("data.campaign", "campaign")
     for code in data.touches:
         if code not in d.register.grids:
             return unknown_code("data.touches", "grid")
@@ -205,6 +208,10 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             remark=placed.remark,
         )
     )
+    if campaign is not None:
+        day = d.register.clock_of_days.local_day(at)
+        why = campaign.remark(day, category.code, category.group, d.case.path)
+        d.tell(facts.CampaignNamed(campaign=campaign.code, remark=why))
     tell_evidence(d, data.evidence)
     same = similar_as_sent(d, nearby) if old else similar(d, point, nearby)
     if same:

@@ -239,6 +239,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     ended: Ended | None = None  # of a case that is over, and whose kind lets it be taken up again
     reopened: int = 0  # when it was taken up again, for the last time; 0: never
     holds: tuple[str, ...] = ()  # supervisions that bar it from ending
+    root_cause: str = ""  # as its closing has it
+    campaign: str = ""  # of which it counts as a part
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
 
     @property
@@ -423,7 +425,16 @@ def _held(case: Case, fact: facts.Held) -> None:
 
 def _reopened(case: Case, fact: facts.Reopened) -> None:
     _new_cycle(case, fact)
-    case.closed, case.ended, case.reopened = None, None, fact.judged
+    case.closed, case.ended, case.reopened, case.root_cause = None, None, fact.judged, ""
+
+
+def _campaign_named(case: Case, fact: facts.CampaignNamed) -> None:
+    if not fact.remark:
+        case.campaign = fact.campaign
+
+
+def _root_cause_found(case: Case, fact: facts.RootCauseFound) -> None:
+    case.root_cause = fact.root_cause
 
 
 def _new_cycle(case: Case, fact: facts.Reworked | facts.Reopened) -> None:
@@ -770,6 +781,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Held: _held,
     facts.Reworked: _new_cycle,
     facts.Reopened: _reopened,
+    facts.RootCauseFound: _root_cause_found,
+    facts.CampaignNamed: _campaign_named,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
     facts.Proposed: _proposed,

@@ -32,6 +32,7 @@ ROLES = {
     "office": "办公室",
     "intake": "受理接入",
     "inspection": "纪检监察",
+    "bank": "银行",
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
@@ -54,12 +55,13 @@ COLUMNS = {
     "parked_ms": "暂存时间", "partition_level": "分区层级", "peer": "同类组", "per": "计数单位", "period": "周期",
     "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开", "quiet_exempt": "不静默的时钟",
     "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象",
-    "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围",
+    "rework_level": "返工层级", "role": "角色", "root_cause": "问题根源是否必填",
+    "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围",
     "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
     "sources": "可用来源", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
     "tell": "告知对象", "times": "次数", "title": "岗位名称", "title_en": "英文名称", "title_zh": "中文名称",
     "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明", "vacant": "空缺", "valid_from": "起始日",
-    "valid_to": "终止日", "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间",
+    "valid_to": "终止日", "verifier_differs": "办核分离", "veto": "一票否决", "weight": "分值", "windows": "工作时间",
     "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
@@ -300,6 +302,10 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"督办方式 {action.action} {action.title_zh}", f"action {action.action} {action.title_en}"
         concerns = "督办的单位和机关", "who supervises and who is supervised"
         yield Compared("actions.csv", (action.action,), name, concerns, without(action, "action"))
+    for campaign in pack.campaigns:
+        name = f"专项行动 {campaign.code} {campaign.title_zh}", f"campaign {campaign.code} {campaign.title_en}"
+        concerns = "上报问题的岗位", "who reports problems"
+        yield Compared("campaigns.csv", (campaign.code,), name, concerns, without(campaign, "code"))
     for duty in pack.duties:
         name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
         concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"

@@ -117,6 +117,8 @@ def codes_for(field: Field, names: Names) -> Iterable[tuple[str, str]]:
     """Codes of the register among which a field chooses, with their names; none where it is another kind of code."""
     if field.name in DEPARTMENTS:
         return [(each.code, each.name) for each in names.register.pack.departments]
+    if field.name == "campaign":
+        return [(each.code, each.title_zh) for each in names.register.pack.campaigns]
     if field.name in GRIDS:
         leaf = names.register.leaf_level
         return [(each.code, each.name) for each in names.register.pack.grids if each.level < leaf]

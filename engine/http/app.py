@@ -25,6 +25,7 @@ from engine.http import (
     health,
     incidents,
     ledger,
+    money,
     notices,
     openapi,
     operator,
@@ -62,6 +63,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *files.ROUTES,
             *deliveries.ROUTES,
             *subscriptions.ROUTES,
+            *money.OF_A_BANK,
             phone.show_me,
         ],
     ),
@@ -70,7 +72,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
     ),
-    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES]),
+    (needs("reads"), [*ledger.ROUTES, *assessment.ROUTES, *money.ROUTES]),
     (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]

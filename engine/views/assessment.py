@@ -21,6 +21,7 @@ from engine.slice.entering import active_at
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.assessment_rows import kind_of, rows_of
+from engine.views.deductions import supervisions
 from engine.views.figure_question import dashed, parse_day
 from engine.views.names import Names, active_names
 from engine.views.present import Present, reading_of
@@ -31,6 +32,7 @@ from workflows.assessment.cards import Card, CardLine, card_codes, card_of
 from workflows.assessment.consequences import Proposal, parse_when, propose
 from workflows.assessment.scoring import GroupLine, Rows, Score, ScoreLine, Sheet, Subject, score
 from workflows.assessment.terms import EXPECTED, clock_of_result, plain_term
+from workflows.assessment.veto import GRADE, vetoed
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.figures import MONTHS, period_bounds, publication_day
 from workflows.policy.index import Policy
@@ -99,6 +101,8 @@ class SubjectLine(Struct, frozen=True, kw_only=True):
     total: int
     bonus: int
     lines: dict[str, LineOfScore]
+    grade: str = ""  # veto (一票否决): one was decided and stands; points and place are as they are without it
+    vetoes: list[str] = []  # the supervisions by which
 
 
 class AssessmentPage(Struct, frozen=True, kw_only=True):
@@ -156,6 +160,7 @@ def assessment_page(
     proposed = propose(card, sheet, paths, before) if asked.whole else []
     read = subjects_read(readable, register, card, rows)
     first = dashed(asked.since), dashed(asked.until), names.instant(asked.as_of)
+    vetoes = vetoes_of(connection, asked, now, readable)
     return AssessmentPage(
         card=card.code,
         title_zh=card.title_zh,
@@ -171,7 +176,11 @@ def assessment_page(
         sheet=digest(sheet),
         subjects=card.subjects,
         level=card.level,
-        scores=[subject_line(names, card, each, first) for each in in_order(sheet) if each.subject in read],
+        scores=[
+            subject_line(names, card, each, first, vetoes.get(each.subject, []))
+            for each in in_order(sheet)
+            if each.subject in read
+        ],
         proposals=[each for each in proposed if each.subject in read],
         indicators=[meaning(register, card, line) for line in card.lines],
         unread=len(rows.subjects) - len(read),
@@ -292,7 +301,15 @@ def in_order(sheet: Sheet) -> list[Score]:
     return sorted(sheet.scores, key=lambda each: (each.peer, each.place is None, each.place or 0, each.subject))
 
 
-def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, str]) -> SubjectLine:
+def vetoes_of(connection: Connection, asked: Asked, now: int, readable: Readable) -> dict[str, list[str]]:
+    """The vetoes that stand in the sheet of a year, by subject: those that are read."""
+    if asked.card.period != "year":
+        return {}
+    read = supervisions(connection, "", now, readable)
+    return vetoed(read, asked.names.register, asked.card.subjects, (asked.since, asked.until), asked.as_of)
+
+
+def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, str], vetoes: list[str]) -> SubjectLine:
     """A subject in words."""
     named = {"grid": names.grid, "department": names.department, "post": names.post}[card.subjects]
     rows = {line.indicator.code: line for line in card.lines}
@@ -306,6 +323,8 @@ def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, s
         thin=found.thin,
         total=found.total,
         bonus=found.bonus,
+        grade=GRADE if vetoes else "",
+        vetoes=vetoes,
         lines={
             line.indicator: line_of_score(card, rows[line.indicator], line, found.subject, days) for line in found.lines
         },

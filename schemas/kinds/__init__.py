@@ -8,11 +8,13 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from schemas.kinds.draw import DRAW
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
+from schemas.kinds.visit import VISIT
 from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
@@ -20,6 +22,8 @@ KINDS: tuple[Kind, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    DRAW,
+    VISIT,
     HOME,
 )
 

@@ -74,6 +74,8 @@ ASKING = [
     ("GET", "/v1/performance", "reads"),
     ("GET", "/v1/performance/cases", "reads"),
     ("GET", "/v1/assessment", "reads"),
+    ("GET", "/v1/deductions", "reads"),
+    ("GET", "/v1/violations", ""),
     ("GET", "/v1/ledger.csv", "reads"),
     ("GET", "/v1/ledger.xlsx", "reads"),
     ("GET", "/v1/notices", "reads"),

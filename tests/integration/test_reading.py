@@ -291,6 +291,7 @@ READS: dict[str, str] = {
     "/v1/duties": "/v1/duties?grid=WY01",
     "/v1/performance": "/v1/performance?period=all&by=grid",
     "/v1/performance/cases": "/v1/performance/cases?period=all&measure=reported",
+    "/v1/deductions": "/v1/deductions",
     "/v1/assessment": "/v1/assessment?card=TOWN-QUARTER",
     "/v1/ledger.csv": "/v1/ledger.csv?period=all",
     "/v1/ledger.xlsx": "/v1/ledger.xlsx?period=all",
@@ -349,6 +350,7 @@ def test_no_route_shows_a_case_to_who_does_not_read_it(door: Served, route: str)
 
 SHOWN_ELSEWHERE = {
     "/v1/assessment",
+    "/v1/deductions",
     "/v1/duties",
     "/v1/incidents/{id:str}/words",
     "/v1/ledger.xlsx",

@@ -12,11 +12,13 @@ from schemas.kinds.home import Home
 from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.draw import DRAW
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.supervision import SUPERVISION
+from workflows.definitions.visit import VISIT
 from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
 from workflows.machine import Bears, Definition
@@ -27,6 +29,8 @@ KINDS: tuple[Definition, ...] = (
     SERVICE_REQUEST,
     DUTY,
     SUPERVISION,
+    DRAW,
+    VISIT,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
@@ -74,6 +78,10 @@ CONCEALED = frozenset((each.name, state) for each in KINDS for state in each.con
 """The kinds of case and their states in which only who began a case and who decides of it read it."""
 OF_ACTIONS = frozenset(each.name for each in KINDS if each.of_actions)
 """The kinds of case that have an action of the pack where others have a category."""
+OPTIONAL = frozenset(
+    name for name, each in DEFINITIONS.items() if each.listed == "asked" and not each.of_actions and not each.bears
+)
+"""The kinds of case that a pack need not have: nobody misses them where no role begins one."""
 CLOCKS_OF_CATEGORIES = tuple(
     name for name in CLOCKS if name == TOTAL or any(name in each.clocks for each in KINDS if not each.of_actions)
 )

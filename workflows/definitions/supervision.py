@@ -92,7 +92,7 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *SHOWN_ENDS), "="),
 )
 
-DECIDED = "supervision.decided"
+DECIDED, RESCINDED = "supervision.decided", "rescinded"
 
 
 def kept_by(case: Case) -> Supervision:

@@ -24,6 +24,7 @@ from workflows.policy.model import (
     NO_ALLOWANCE,
     ActionRow,
     Authority,
+    CampaignRow,
     Category,
     Department,
     DutyRow,
@@ -80,7 +81,10 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "veto"),
+)
+CAMPAIGNS = Columns(
+    "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")
 )
 TABLES = (
     GRIDS,
@@ -96,6 +100,7 @@ TABLES = (
     SCORECARDS,
     CONSEQUENCES,
     ACTIONS,
+    CAMPAIGNS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -192,6 +197,7 @@ def _assemble(
         scorecards=each(SCORECARDS, scorecard_row),
         consequences=each(CONSEQUENCES, consequence_row),
         actions=each(ACTIONS, action_row),
+        campaigns=each(CAMPAIGNS, campaign_row),
     )
     return pack, rows
 
@@ -320,6 +326,21 @@ def action_row(row: Row) -> ActionRow:
         amount_fen=row.amount("amount_fen"),
         per=row.text("per"),
         charged="unit" if charged == "unit" else "government" if charged else "",
+        basis=row.text("basis"),
+        veto=row.yes("veto"),
+    )
+
+
+def campaign_row(row: Row) -> CampaignRow:
+    """A row of campaigns.csv. A campaign without an English title is called by the Chinese one."""
+    return CampaignRow(
+        code=row.code("code"),
+        title_zh=row.needed("title_zh"),
+        title_en=row.text("title_en") or row.text("title_zh"),
+        valid_from=row.day("from"),
+        valid_to=row.day("until"),
+        categories=row.words("categories"),
+        grids=row.words("grids"),
         basis=row.text("basis"),
     )
 

@@ -108,6 +108,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     crs: Literal["", "WGS84", "CGCS2000", "GCJ02", "BD09"] = ""
     against_table: tuple[str, ...] = ()
     appeal: str = ""
+    root_cause: Literal["optional", "required"] = "optional"
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -228,6 +229,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         crs=given.crs,
         against_table=given.against_table,
         appeal=appeal_of(given.appeal, text, problems),
+        root_cause=given.root_cause,
     )
 
 

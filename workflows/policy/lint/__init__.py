@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.actions import lint_actions, lint_selected
 from workflows.policy.lint.assessment import lint_assessment
+from workflows.policy.lint.campaigns import lint_campaigns
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
@@ -62,6 +63,7 @@ CHECKS = (
     lint_duties,
     lint_assessment,
     lint_actions,
+    lint_campaigns,
     lint_selected,
     lint_fixings,
 )

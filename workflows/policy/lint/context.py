@@ -8,13 +8,13 @@ from collections.abc import Mapping, Sequence
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import Source
 from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
-from workflows.policy.model import Category, Department, Grid, Pack, Post
+from workflows.policy.model import BANK, Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
 CLOCKS = tuple(WORDS_OF_CLOCKS)
-ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection")
-READS = "inspection"
-"""The role that reads and says nothing."""
+ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection", "bank")
+READS = ("inspection", BANK)
+"""The roles that read and say nothing."""
 TELL = (
     "holder",
     "holder_chief",

@@ -36,6 +36,7 @@ def lint_codes(context: LintContext) -> None:
         ("duties.csv", (duty.code for duty in context.pack.duties)),
         ("indicators.csv", (indicator.code for indicator in context.pack.indicators)),
         ("actions.csv", (action.action for action in context.pack.actions)),
+        ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}

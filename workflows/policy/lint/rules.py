@@ -14,7 +14,7 @@ from schemas.kinds.incident import Dispatched, Reassigned
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.definitions import CLOCKS_OF_CATEGORIES, DEFINITIONS, OF_ACTIONS
+from workflows.definitions import CLOCKS_OF_CATEGORIES, DEFINITIONS, OF_ACTIONS, OPTIONAL
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
     CLAIM_DEADLINES,
@@ -237,6 +237,7 @@ def lint_notices(context: LintContext) -> None:
         silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
         here = definition.listed != "never" and bool(definition.bears is None or context.pack.duties)
         here = here and bool(not definition.of_actions or context.pack.actions)
+        here = here and (name not in OPTIONAL or any(row.trigger in definition.births for row in context.pack.roles))
         if silent and here:
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
@@ -259,9 +260,9 @@ def lint_roles(context: LintContext) -> None:
             )
         if row.role not in ROLES:
             context.error(ROLES_FILE, index, "role", f"{row.role!r} is no role", one_of(ROLES))
-        elif row.role == READS:
+        elif row.role in READS:
             remedy = "take the role out; who watches deadlines, urges and orders is a supervisor"
-            context.error(ROLES_FILE, index, "role", f"rule {row.rule!r}: {READS} reads and says nothing", remedy)
+            context.error(ROLES_FILE, index, "role", f"rule {row.rule!r}: {row.role} reads and says nothing", remedy)
         elif row.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
             context.warning(ROLES_FILE, index, "role", f"rule {row.rule!r}: no post has the role {row.role}", remedy)
@@ -280,6 +281,8 @@ def lint_roles(context: LintContext) -> None:
     idle = {t for kind in KINDS if DEFINITIONS[kind.name].bears and not context.pack.duties for t in kind.events}
     if not context.pack.actions:  # nor of supervision where the pack has no action
         idle |= {trigger for kind in KINDS if kind.name in OF_ACTIONS for trigger in kind.events}
+    for kind in KINDS:  # nor of a kind that no pack has to have, where nothing of it is given to anybody
+        idle |= set(kind.events) if kind.name in OPTIONAL and not named & set(kind.events) else set()
     # Nor of approval where nobody asks for it, nor of taking up again.
     for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS):
         idle |= set() if named & set(proposals) else set(proposals)

@@ -1,0 +1,105 @@
+"""The audit draw (抽查): ordered by an office, computed by the server, finished once its visits are done (M97).
+
+    ordered > drawn > finished        beside: called_off
+
+1. It is drawn from the cases of a kind that lie in its grid, or in the whole home, and were closed in its days, as
+   known at the arrival of the order. The server draws (`engine.operations.draws`): the list goes over partitions.
+2. The lot falls by random bytes that the door has written into the order's record: the smallest of SHA-256(bytes, id).
+   So whoever orders does not choose, and all can recompute it afterwards.
+3. It is concealed until every visit is done: bytes and list together tell whom the lot fell on. The post that ordered
+   it reads it, and those of its office that visit.
+4. What the server says of it, `computed` and `finished`, the door takes from nobody else.
+"""
+
+from schemas.envelope import to_ms
+from schemas.kinds import draw
+from schemas.kinds.draw import Computed, DrawComputed, DrawOrdered, DrawPassed, Ordered
+from schemas.refusals import Reason, Refusal
+from workflows import birth, effects
+from workflows.case import AWAITED, TOTAL, Owner
+from workflows.decision import Decision
+from workflows.define import define
+from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
+from workflows.machine import Birth, Speaker, State, Transition
+
+STATES = (
+    State(AWAITED, "待到", 1),
+    State("ordered", "已下令", 2, concealed=True),
+    State("drawn", "已抽取", 3, concealed=True),
+    State("finished", "抽查完成", 4, terminal=True),
+    State("called_off", "已取消", terminal=True, concealed=True),
+)
+OPEN = ("ordered", "drawn")
+
+TRANSITIONS = (
+    Transition("draw.ordered", (AWAITED,), "ordered"),
+    Transition("draw.passed", ("ordered",), "="),
+    Transition("draw.computed", ("ordered",), "drawn"),
+    Transition("draw.finished", ("drawn",), "finished"),
+    Transition("draw.called_off", OPEN, "called_off"),
+    Transition("case.acknowledged", OPEN, "="),
+    Transition("case.commented", OPEN, "="),
+)
+
+
+def tell_order(d: Decision, data: Ordered) -> Refusal | None:
+    """Tell what is to be drawn from, and by which bytes."""
+    since, before = to_ms(data.since), to_ms(data.before)
+    if before <= since:
+        return Refusal(Reason.INVALID, "data.before", "must lie after data.since")
+    if before > d.arrival:
+        return Refusal(Reason.INVALID, "data.before", "must have passed: what is closed later cannot be drawn")
+    if not d.seed:
+        return Refusal(Reason.INVALID, "type", "no random bytes came with it: order it through a door of this release")
+    d.tell(DrawOrdered(share=data.share, since=since, before=before, of=data.of, seed=d.seed, known_at=d.arrival))
+    return None
+
+
+def to_its_office(d: Decision, data: Ordered, speaker: Speaker, state: str) -> Refusal | None:
+    """The office of the post that orders it has it in hand."""
+    effects.assign(d, Owner(speaker.grid, speaker.level), "begun")
+    return None
+
+
+def note_passed(d: Decision, data: object, speaker: Speaker) -> Refusal | None:
+    """The time of its home has passed the order."""
+    d.tell(DrawPassed())
+    return None
+
+
+def compute(d: Decision, data: Computed, speaker: Speaker) -> Refusal | None:
+    """Tell what was drawn."""
+    d.tell(DrawComputed(cases=data.cases, digest=data.digest, hits=data.hits))
+    return None
+
+
+def of_its_office(d: Decision, speaker: Speaker) -> Refusal | None:
+    """While it is concealed only who ordered it and posts of the office say something of it."""
+    if speaker.post == d.case.by or speaker.grid == d.case.owner.grid:
+        return None
+    return Refusal(Reason.FORBIDDEN, "actor", "this is for the office that ordered the draw")
+
+
+DRAW = define(
+    draw.DRAW,
+    "抽查",
+    STATES,
+    TRANSITIONS,
+    (),
+    births={"draw.ordered": Birth(birth.plain("draw", tell_order).begin, to_its_office)},
+    effects={
+        **EFFECTS_OF_ANY,
+        "draw.passed": note_passed,
+        "draw.computed": compute,
+        "draw.called_off": effects.note("called_off"),
+    },
+    admits={**ADMITS_OF_ANY, "draw.called_off": of_its_office, "case.commented": of_its_office},
+    sentences={
+        DrawOrdered: "抽查令 ordered: {share} %",
+        DrawPassed: "清单截止 the list is final",
+        DrawComputed: "抽取 drawn: {hits} of {cases}, list {digest}",
+    },
+    fulfils={"draw.finished": (TOTAL,)},
+    listed="asked",
+    wakes="draw.passed",
+)
