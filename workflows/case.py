@@ -428,13 +428,11 @@ def _reopened(case: Case, fact: facts.Reopened) -> None:
     case.closed, case.ended, case.reopened, case.root_cause = None, None, fact.judged, ""
 
 
-def _campaign_named(case: Case, fact: facts.CampaignNamed) -> None:
-    if not fact.remark:
+def _labelled(case: Case, fact: facts.CampaignNamed | facts.RootCauseFound) -> None:
+    if isinstance(fact, facts.RootCauseFound):
+        case.root_cause = fact.root_cause
+    elif not fact.remark:
         case.campaign = fact.campaign
-
-
-def _root_cause_found(case: Case, fact: facts.RootCauseFound) -> None:
-    case.root_cause = fact.root_cause
 
 
 def _new_cycle(case: Case, fact: facts.Reworked | facts.Reopened) -> None:
@@ -781,8 +779,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Held: _held,
     facts.Reworked: _new_cycle,
     facts.Reopened: _reopened,
-    facts.RootCauseFound: _root_cause_found,
-    facts.CampaignNamed: _campaign_named,
+    facts.RootCauseFound: _labelled,
+    facts.CampaignNamed: _labelled,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
     facts.Proposed: _proposed,

@@ -35,6 +35,8 @@ from schemas.partition import partition_of
 from schemas.refusals import Refusal
 from workflows import case as cases
 from workflows.case import Case
+from workflows.definitions.draw import COMPUTED, DRAWN, FINISHED
+from workflows.definitions.visit import HIT, UNVISITED
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -96,9 +98,9 @@ def due_events(connection: Connection, policies: Policies) -> Iterator[dict[str,
         case = cases.decode(body)
         if not isinstance(case.own, Draw):
             continue
-        if case.state == "drawn":
-            if not any(visit.state == "due" for visit in draws.read_visits(connection, VISITS, id_)):
-                yield said("draw.finished", id_, f"{id_}/finished", post.code, case.own, {})
+        if case.state == DRAWN:
+            if not any(visit.state == UNVISITED for visit in draws.read_visits(connection, VISITS, id_)):
+                yield said(FINISHED, id_, f"{id_}/finished", post.code, case.own, {})
         elif not waits_for(connection, register, case, case.own):
             yield from drawn(connection, case, case.own, post.code)
 
@@ -111,10 +113,10 @@ def drawn(connection: Connection, case: Case, own: Draw, actor: str) -> Iterator
     missing = sorted({*draws.read_known(connection, hits)} - visits)
     for hit in missing:
         data = {"draw": case.id, "about": hit, "office": case.owner.grid}
-        yield said("draw.hit", drawn_subject(case.id, hit, own.seed), f"{case.id}/{hit}", actor, own, data)
+        yield said(HIT, drawn_subject(case.id, hit, own.seed), f"{case.id}/{hit}", actor, own, data)
     if not missing:
         told = {"cases": len(closed), "digest": list_digest(closed), "hits": len(hits)}
-        yield said("draw.computed", case.id, f"{case.id}/computed", actor, own, told)
+        yield said(COMPUTED, case.id, f"{case.id}/computed", actor, own, told)
 
 
 def said(kind: str, subject: str, id_: str, actor: str, own: Draw, data: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from engine.views.questions import BadQuestion
 from schemas.kinds.draw import Draw, list_digest, lot
 from workflows import case as cases
 from workflows.case import Case
-from workflows.definitions.draw import DRAW
+from workflows.definitions.draw import DRAW, UNDRAWN
 from workflows.definitions.visit import VISIT
 
 
@@ -63,7 +63,7 @@ def recount(connection: Connection, id_: str, listed: list[str] | None = None) -
     found = closed_for(connection, case, own) if listed is None else sorted(set(listed))
     hits = lot(own.seed, own.share, found)
     checks = list[Check]()
-    if case.state != "ordered":
+    if case.state != UNDRAWN:
         visits = [cases.decode(each.body).about for each in draws.read_visits(connection, VISIT.name, id_)]
         checks = [
             Check("cases closed 结案件数", str(own.cases), str(len(found))),

@@ -21,7 +21,7 @@ from workflows.definitions.supervision import RESCINDED
 from workflows.policy.model import BANK, Post
 from workflows.reading import READS_EVERYTHING
 
-Standing = Literal["in_force", "cleared", "revoked"]
+Standing = Literal["in_force", "ended", "revoked"]
 
 
 class ViolationQuestion(Struct, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ def bank_of(names: Names, reader: Principal, code: str, now: int) -> Post:
 def violation(case: Case, own: Supervision, names: Names) -> Violation:
     """One act in words."""
     title_zh, title_en = names.titles(case.category)
-    standing: Standing = "in_force" if case.closed is None else "revoked" if case.state == RESCINDED else "cleared"
+    standing: Standing = "in_force" if case.closed is None else "revoked" if case.state == RESCINDED else "ended"
     assert own.served is not None
     return Violation(
         site=own.site,

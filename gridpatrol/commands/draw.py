@@ -12,6 +12,7 @@ from engine.views.names import active_names
 from engine.views.questions import BadQuestion
 from gridpatrol import options
 from gridpatrol.run.wiring import reading, settings_of
+from workflows.definitions.draw import UNDRAWN
 
 
 @click.group("draw")
@@ -38,12 +39,12 @@ def print_cases(id_: str, database: str | None) -> None:
         click.echo(case)
 
 
-@command.command("verify")
+@command.command()
 @click.argument("id_", metavar="ID", type=options.TEXT)
 @click.option("--list", "listed", type=click.File(), help="The cases, an id a line, as they were when it was drawn.")
 @options.database
 @options.as_json
-def verify_draw(id_: str, listed: IO[str] | None, database: str | None, as_json: bool) -> None:
+def verify(id_: str, listed: IO[str] | None, database: str | None, as_json: bool) -> None:
     """Draw ID once more from its bytes and the list of cases, and compare. Ends with 1 where something differs.
 
     \b
@@ -58,7 +59,7 @@ def verify_draw(id_: str, listed: IO[str] | None, database: str | None, as_json:
         except BadQuestion as error:
             raise click.UsageError(str(error)) from error
         register = active_names(connection, Policies()).register
-        waits = waits_for(connection, register, case, own) if case.state == "ordered" else []
+        waits = waits_for(connection, register, case, own) if case.state == UNDRAWN else []
     wrong = any(not check.holds for check in found.checks)
     if as_json:
         options.print_json(

@@ -72,7 +72,7 @@ def drawn_visit(case: Story, number: int = 6) -> Story:
 
 def test_an_order_keeps_the_bytes_of_its_record_and_the_instant_up_to_which_closings_are_known() -> None:
     story = ordered()
-    assert story.case.state == "ordered" and story.case.owner.grid == "WY"
+    assert story.case.state == "undrawn" and story.case.owner.grid == "WY"
     kept = story.case.own
     assert isinstance(kept, Draw) and (kept.seed, kept.share, kept.of) == ("07" * 32, 10, "incident")
     assert kept.known_at == story.now and (kept.since, kept.before) == (at("02-01 00:00"), at("03-02 08:00"))
@@ -108,7 +108,7 @@ def test_its_time_passes_its_order_by_itself() -> None:
     story = ordered()
     assert story.case.next_at == story.now + 1
     story.until(story.now + DAY)
-    assert isinstance(story.case.own, Draw) and story.case.own.passed and story.case.state == "ordered"
+    assert isinstance(story.case.own, Draw) and story.case.own.passed and story.case.state == "undrawn"
 
 
 def test_until_its_visits_are_done_only_its_office_reads_it() -> None:
@@ -209,7 +209,7 @@ def test_a_visit_says_to_its_case_what_it_found_and_counts_at_the_unit_that_clos
     visit.done("visit.recorded", SUPERVISOR, outcome=outcome, note="…")
     [told] = case.of(facts.Visited)
     assert (told.outcome, told.by, told.visit, told.charged.path) == (outcome, SUPERVISOR, visit.case.id, LEAF_PATH)
-    assert (visit.case.state, case.case.state) == ("visited", "closed")
+    assert (visit.case.state, case.case.state) == ("revisited", "closed")
     cells = fold(None, step_of(case)).cells
     assert {name: n for (name, place), n in cells.items() if place.path == LEAF_PATH} == counts
 

@@ -1,6 +1,6 @@
 """The audit draw (抽查): ordered by an office, computed by the server, finished once its visits are done (M97).
 
-    ordered > drawn > finished        beside: called_off
+    undrawn > drawn > finished        beside: called_off
 
 1. It is drawn from the cases of a kind that lie in its grid, or in the whole home, and were closed in its days, as
    known at the arrival of the order. The server draws (`engine.operations.draws`): the list goes over partitions.
@@ -22,20 +22,22 @@ from workflows.define import define
 from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.machine import Birth, Speaker, State, Transition
 
+UNDRAWN, DRAWN = "undrawn", "drawn"
+COMPUTED, FINISHED = "draw.computed", "draw.finished"
 STATES = (
     State(AWAITED, "待到", 1),
-    State("ordered", "已下令", 2, concealed=True),
-    State("drawn", "已抽取", 3, concealed=True),
+    State(UNDRAWN, "已下令", 2, concealed=True),
+    State(DRAWN, "已抽取", 3, concealed=True),
     State("finished", "抽查完成", 4, terminal=True),
     State("called_off", "已取消", terminal=True, concealed=True),
 )
-OPEN = ("ordered", "drawn")
+OPEN = (UNDRAWN, DRAWN)
 
 TRANSITIONS = (
-    Transition("draw.ordered", (AWAITED,), "ordered"),
-    Transition("draw.passed", ("ordered",), "="),
-    Transition("draw.computed", ("ordered",), "drawn"),
-    Transition("draw.finished", ("drawn",), "finished"),
+    Transition("draw.ordered", (AWAITED,), UNDRAWN),
+    Transition("draw.passed", (UNDRAWN,), "="),
+    Transition(COMPUTED, (UNDRAWN,), DRAWN),
+    Transition(FINISHED, (DRAWN,), "finished"),
     Transition("draw.called_off", OPEN, "called_off"),
     Transition("case.acknowledged", OPEN, "="),
     Transition("case.commented", OPEN, "="),
@@ -90,7 +92,7 @@ DRAW = define(
     effects={
         **EFFECTS_OF_ANY,
         "draw.passed": note_passed,
-        "draw.computed": compute,
+        COMPUTED: compute,
         "draw.called_off": effects.note("called_off"),
     },
     admits={**ADMITS_OF_ANY, "draw.called_off": of_its_office, "case.commented": of_its_office},
@@ -99,7 +101,7 @@ DRAW = define(
         DrawPassed: "清单截止 the list is final",
         DrawComputed: "抽取 drawn: {hits} of {cases}, list {digest}",
     },
-    fulfils={"draw.finished": (TOTAL,)},
+    fulfils={FINISHED: (TOTAL,)},
     listed="asked",
     wakes="draw.passed",
 )

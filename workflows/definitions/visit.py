@@ -1,6 +1,6 @@
 """The visit (抽查核实) to a closed case on which the lot of an audit draw fell (M97).
 
-    due > visited        beside: dropped
+    unvisited > revisited        beside: dropped
 
 1. The server bears it, in the home of its case, once the draw is computed; the door takes `draw.hit` from nobody else.
 2. It is in the hands of the office that ordered the draw. Until it is recorded nobody else reads of it: the unit that
@@ -23,20 +23,21 @@ from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.definitions.draw import of_its_office
 from workflows.machine import Birth, NamedClock, Speaker, State, Transition
 
+UNVISITED, HIT = "unvisited", "draw.hit"
 STATES = (
     State(AWAITED, "待到", 1),
-    State("due", "待核实", 2, ("visit",), concealed=True),
-    State("visited", "已核实", 3, terminal=True),
+    State(UNVISITED, "待核实", 2, ("revisit",), concealed=True),
+    State("revisited", "已核实", 3, terminal=True),
     State("dropped", "不再核实", terminal=True, concealed=True),
 )
 
 TRANSITIONS = (
-    Transition("draw.hit", (AWAITED,), "due"),
-    Transition("visit.recorded", ("due",), "visited"),
-    Transition("visit.dropped", ("due",), "dropped"),
-    Transition("case.acknowledged", ("due",), "="),
-    Transition("case.commented", ("due", "visited"), "="),
-    Transition("case.evidence_added", ("due", "visited"), "="),
+    Transition(HIT, (AWAITED,), UNVISITED),
+    Transition("visit.recorded", (UNVISITED,), "revisited"),
+    Transition("visit.dropped", (UNVISITED,), "dropped"),
+    Transition("case.acknowledged", (UNVISITED,), "="),
+    Transition("case.commented", (UNVISITED, "revisited"), "="),
+    Transition("case.evidence_added", (UNVISITED, "revisited"), "="),
 )
 
 
@@ -88,7 +89,7 @@ VISIT = define(
     STATES,
     TRANSITIONS,
     (),
-    births={"draw.hit": Birth(begin, to_the_office)},
+    births={HIT: Birth(begin, to_the_office)},
     effects={**EFFECTS_OF_ANY, "visit.recorded": record, "visit.dropped": effects.note("dropped")},
     admits={
         **ADMITS_OF_ANY,
@@ -97,8 +98,8 @@ VISIT = define(
         "case.commented": of_its_office,
         "case.evidence_added": of_its_office,
     },
-    clocks=(NamedClock("visit", "抽查核实", "visit"),),
+    clocks=(NamedClock("revisit", "抽查核实", "revisit"),),
     sentences={VisitDrawn: "抽中 drawn by {draw}", VisitRecorded: "抽查核实 visited: {outcome}"},
-    fulfils={"visit.recorded": ("visit", TOTAL)},
+    fulfils={"visit.recorded": ("revisit", TOTAL)},
     listed="asked",
 )
