@@ -46,7 +46,7 @@ COLUMNS = {
     "direction": "方向", "distinct": "计次口径", "duplicate_window_ms": "重复判定期", "every": "重复间隔",
     "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现", "full_at": "满分值",
     "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类", "hold_ms": "告警等待",
-    "holds": "督办期间不得办结", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
+    "grids": "适用网格", "holds": "督办期间不得办结", "kind": "网格类型", "known_on": "公布日", "last_day": "日历截止", "level": "层级",
     "levels": "层级", "limit": "时限", "loop_alarm": "反复预警周期", "machine": "系统岗位",
     "main_definition": "主要事项类型", "min_n": "排名最少件数", "name": "名称", "name_en": "英文名称",
     "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料", "note": "说明", "notice": "提示",

@@ -303,6 +303,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "member_until": ("至", "Until"),
     "member_to_grid": ("交给网格", "To the grid"),
     "member_campaign": ("专项行动", "Campaign"),
+    "member_cases": ("结案件数", "Cases closed"),
+    "member_hits": ("抽中件数", "Drawn"),
     "member_root_cause": ("问题根源", "What lay at its root"),
     "member_to_department": ("交给部门", "To the department"),
     "member_grid": ("网格", "Grid"),

@@ -36,6 +36,8 @@ PAGE = """gridpatrol {version}
   GET  /v1/performance       figures of a subtree: ?grid=&by=&period=&rank=
   GET  /v1/performance/cases the cases behind one of them: ?measure=&unit=&by=&period=
   GET  /v1/assessment        a scorecard's sheet of a period: ?card=&period=
+  GET  /v1/deductions        what supervisions charge in a year: ?year=&grid=
+  GET  /v1/violations        decided violations, for a bank: ?since=
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, structs
 
-from schemas.members import BirthData, EventData, EventType, Fact, Instant, Kind, Ms, Own, OwnFact
+from schemas.members import Code, EventData, EventType, Fact, Instant, Kind, Ms, Own, OwnFact
 from schemas.samples import EARLIER, LATER
 
 Share = Annotated[int, Meta(ge=1, le=100, description="percent, rounded up to whole cases")]
@@ -17,7 +17,7 @@ Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)", description="SHA-2
 OfKind = Literal["incident", "service_request"]
 
 
-class Ordered(BirthData, frozen=True, kw_only=True):
+class Ordered(EventData, frozen=True, kw_only=True):
     """An audit draw is ordered (抽查令): of the cases of a kind that lie in a grid, or in the whole home, and were
     closed from `since` on and before `before`, as known when this arrives, `share` percent are to be visited."""
 
@@ -25,6 +25,7 @@ class Ordered(BirthData, frozen=True, kw_only=True):
     since: Instant
     before: Instant
     of: OfKind = "incident"
+    grid: Code | None = None
 
     @property
     def asks_for_bytes(self) -> bool:

@@ -2,15 +2,16 @@
 
 from typing import Literal
 
-from schemas.members import BirthData, CaseId, Code, EventData, EventType, Fact, Kind, Own, OwnFact
+from schemas.members import CaseId, Code, EventData, EventType, Fact, Kind, Own, OwnFact
 from schemas.samples import OTHER
 
 
-class Hit(BirthData, frozen=True, kw_only=True):
+class Hit(EventData, frozen=True, kw_only=True):
     """Said by the server itself: the lot of a draw has fallen on the case that it is about (抽中). `office` is the grid
     of who visits: that of the order."""
 
     draw: CaseId
+    about: CaseId
     office: Code
 
 

@@ -260,7 +260,6 @@ def test_a_visit_that_is_dropped_stays_concealed_and_says_nothing_to_its_case() 
 def test_it_is_about_a_case_of_its_home_that_is_there() -> None:
     visit = Story(shipped(), number=6)
     data: dict[str, Any] = {"draw": subject("WY01", 5), "office": "WY"}
-    assert visit.refused(Reason.INVALID, "draw.hit", LOT, **data).field == "data.about"
     assert visit.refused(Reason.INVALID, "draw.hit", LOT, about=subject("WY02", 1), **data).field == "data.about"
     assert visit.refused(Reason.IMPOSSIBLE, "draw.hit", LOT, about=subject("WY01", 9), **data).field == "data.about"
     assert visit.refused(Reason.FORBIDDEN, "draw.hit", CENTRE, about=closed_about(visit), **data).field == "actor"

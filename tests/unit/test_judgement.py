@@ -208,6 +208,7 @@ FIELD = {
     "verification.recorded",
     "department.arrived",
     "duty.recorded",
+    "visit.recorded",
 }
 """What is said on site, and with a phone that may be offline."""
 NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "incident.urged", "incident.withdrawn"}

@@ -33,6 +33,7 @@ TAKEN = dict[str, str]()
 TINY = Path(__file__).parents[1] / "packs" / "tiny"
 MORE_ROWS = {
     "actions.csv": "letter,督办函,Letter,,,,,,",
+    "campaigns.csv": "C,行动,Campaign,2026-01-01,2026-12-31,waste,N,",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,",

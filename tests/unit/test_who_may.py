@@ -14,13 +14,15 @@ import pytest
 from gridpatrol.render import readme
 from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situations, triggers_of
 from schemas.events import EVENTS
+from schemas.kinds.draw import Draw
 from schemas.kinds.duty import Duty
 from schemas.kinds.supervision import Supervision
+from schemas.kinds.visit import Visit
 from schemas.refusals import Reason
-from tests.support.builders import DAY, arrived, at, event, shipped
+from tests.support.builders import DAY, arrived, at, event, instant, shipped, subject
 from workflows.case import AWAITED, Case, Ended
 from workflows.decide import take
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, OPTIONAL
 from workflows.machine import Definition
 from workflows.policy.model import Post
 
@@ -65,6 +67,10 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
         found.closed, found.ended = NOW, Ended("", None, False, ((NOW, NOW),))
     if kind.posts_hold:
         found.own = Duty("PATROL", 20260302, NOW + DAY)
+    if kind.name == "draw":
+        found.own = Draw(share=5, since=0, before=1, of="incident", seed="00" * 32, known_at=NOW)
+    if kind.name == "visit":
+        found.own, found.about = Visit(draw=subject("WY01", 5)), subject("WY01", 1)
     if kind.of_actions:  # in the hands of an office at which, or above which, the post stands
         found.category, found.own = (
             "letter",
@@ -91,6 +97,9 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
             {"category": "D3-04", "source": source, "grid": grid, "definition": kind.name}
             for source in sources_of(situation.post.role)
         ]
+        if kind.name == "draw":
+            past = {"since": instant(NOW - 2 * DAY), "before": instant(NOW - DAY)}
+            variants = [{"share": 5, "grid": grid, **past}]
         if kind.of_actions:
             variants = [{"action": "letter", "grid": grid}]
     found = list[tuple[str, str]]()
@@ -112,13 +121,15 @@ def test_the_rules_take_what_stands_in_the_table_and_refuse_the_rest(kind: Defin
     for situation, said in lines_of(kind):
         assert said <= set(triggers)
         for trigger in triggers:
+            if trigger == "draw.hit":  # about a case of the home; the door takes it from nobody
+                continue
             found = refusals(kind, situation, trigger)
             by_table = bool(found) and all((str(reason), field) == forbidden for reason, field in found)
             taken += not found
             if by_table is (trigger in said):
                 wrong.append((situation.post.role, str(situation.level), situation.stands, trigger, str(found)))
     assert not wrong, "\n".join(map(str, wrong[:20])) + f"\n{len(wrong)}"
-    assert taken > 50
+    assert taken > (50 if kind.name not in OPTIONAL else 10)
 
 
 def test_every_line_is_of_another_situation() -> None:

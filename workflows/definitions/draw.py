@@ -11,6 +11,7 @@
 4. What the server says of it, `computed` and `finished`, the door takes from nobody else.
 """
 
+from schemas import facts
 from schemas.envelope import to_ms
 from schemas.kinds import draw
 from schemas.kinds.draw import Computed, DrawComputed, DrawOrdered, DrawPassed, Ordered
@@ -40,20 +41,36 @@ TRANSITIONS = (
     Transition(FINISHED, (DRAWN,), "finished"),
     Transition("draw.called_off", OPEN, "called_off"),
     Transition("case.acknowledged", OPEN, "="),
-    Transition("case.commented", OPEN, "="),
 )
 
 
-def tell_order(d: Decision, data: Ordered) -> Refusal | None:
-    """Tell what is to be drawn from, and by which bytes."""
+def begin(d: Decision, data: Ordered, own: str, home: str, nearby: object) -> Refusal | None:
+    """Tell where it is drawn, what from, and by which bytes."""
     since, before = to_ms(data.since), to_ms(data.before)
-    if before <= since:
-        return Refusal(Reason.INVALID, "data.before", "must lie after data.since")
-    if before > d.arrival:
-        return Refusal(Reason.INVALID, "data.before", "must have passed: what is closed later cannot be drawn")
-    if not d.seed:
-        return Refusal(Reason.INVALID, "type", "no random bytes came with it: order it through a door of this release")
-    d.tell(DrawOrdered(share=data.share, since=since, before=before, of=data.of, seed=d.seed, known_at=d.arrival))
+    refused = birth.refuse_grid(
+        d.register, d.judged(0), data.grid or home, home, "data.grid" if data.grid else "subject"
+    )
+    if refused is None and before <= since:
+        refused = Refusal(Reason.INVALID, "data.before", "must lie after data.since")
+    if refused is None and before > d.arrival:
+        refused = Refusal(Reason.INVALID, "data.before", "must have passed: what is closed later cannot be drawn")
+    if refused is None and not d.seed:
+        detail = "no random bytes came with it: order it through a door of this release"
+        refused = Refusal(Reason.INVALID, "type", detail)
+    if refused:
+        return refused
+    d.tell(
+        facts.Born(
+            definition=draw.DRAW.name,
+            policy=d.rules.hash,
+            by=d.by,
+            path=d.register.path(d.register.standing(data.grid or home, d.judged(0))),
+            occurred=d.instant,
+            judged=d.judged(0),
+        )
+    )
+    told = DrawOrdered(share=data.share, since=since, before=before, of=data.of, seed=d.seed, known_at=d.arrival)
+    d.tell(told)
     return None
 
 
@@ -88,14 +105,14 @@ DRAW = define(
     STATES,
     TRANSITIONS,
     (),
-    births={"draw.ordered": Birth(birth.plain("draw", tell_order).begin, to_its_office)},
+    births={"draw.ordered": Birth(begin, to_its_office)},
     effects={
         **EFFECTS_OF_ANY,
         "draw.passed": note_passed,
         COMPUTED: compute,
         "draw.called_off": effects.note("called_off"),
     },
-    admits={**ADMITS_OF_ANY, "draw.called_off": of_its_office, "case.commented": of_its_office},
+    admits={**ADMITS_OF_ANY, "draw.called_off": of_its_office},
     sentences={
         DrawOrdered: "抽查令 ordered: {share} %",
         DrawPassed: "清单截止 the list is final",

@@ -43,7 +43,7 @@ TRANSITIONS = (
 
 def begin(d: Decision, data: Hit, own: str, home: str, nearby: object) -> Refusal | None:
     """Tell which case is visited, and where it lies."""
-    if data.about is None or not (is_subject(data.about) and home_of(data.about) == home):
+    if not (is_subject(data.about) and home_of(data.about) == home):
         detail = f"must be the id of the case that was drawn, of the same home: {home}.<UUIDv7>"
         return Refusal(Reason.INVALID, "data.about", detail)
     if data.office not in d.register.grids:
@@ -83,6 +83,11 @@ def record(d: Decision, data: Recorded, speaker: Speaker) -> Refusal | None:
     return None
 
 
+def may_add(d: Decision, speaker: Speaker) -> Refusal | None:
+    """While it is concealed the office alone adds to it."""
+    return of_its_office(d, speaker) if d.case.state == UNVISITED else None
+
+
 VISIT = define(
     visit.VISIT,
     "抽查核实",
@@ -95,8 +100,8 @@ VISIT = define(
         **ADMITS_OF_ANY,
         "visit.recorded": of_its_office,
         "visit.dropped": of_its_office,
-        "case.commented": of_its_office,
-        "case.evidence_added": of_its_office,
+        "case.commented": may_add,
+        "case.evidence_added": may_add,
     },
     clocks=(NamedClock("revisit", "抽查核实", "revisit"),),
     sentences={VisitDrawn: "抽中 drawn by {draw}", VisitRecorded: "抽查核实 visited: {outcome}"},
