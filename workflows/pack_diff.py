@@ -33,6 +33,7 @@ ROLES = {
     "intake": "受理接入",
     "inspection": "纪检监察",
     "bank": "银行",
+    "lot": "抽签",
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {

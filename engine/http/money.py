@@ -15,6 +15,7 @@ from engine.operations.auditing import NotAudited, audit_violations
 from engine.principals import Operator, Principal
 from engine.views.deductions import DeductionPage, DeductionQuestion, deduction_page
 from engine.views.violations import NoBank, ViolationPage, ViolationQuestion, violation_page
+from workflows.policy.model import BANK
 
 Year = Annotated[str, QueryParameter(description="The year, by its local days; without one the present one.")]
 Grid = Annotated[str, QueryParameter(description="Code of a grid: what lies in it and below; without one all.")]
@@ -56,7 +57,8 @@ async def violations(
     try:
         found = await context.read(lambda connection: violation_page(connection, policies, question, reader, now))
     except NoBank as error:
-        raise Problem(403, "no_right", error.message, remedy=error.remedy) from error
+        why = f"principal {reader.name} may not read the feed of violations"
+        raise Problem(403, "no_right", why, remedy=error.remedy, right=BANK) from error
     operator = Operator(f"{reader.name}:{found.reader}", "http")
     acts = len(found.violations)
     try:

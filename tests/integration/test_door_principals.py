@@ -75,7 +75,7 @@ ASKING = [
     ("GET", "/v1/performance/cases", "reads"),
     ("GET", "/v1/assessment", "reads"),
     ("GET", "/v1/deductions", "reads"),
-    ("GET", "/v1/violations", ""),
+    ("GET", "/v1/violations", "bank"),
     ("GET", "/v1/ledger.csv", "reads"),
     ("GET", "/v1/ledger.xlsx", "reads"),
     ("GET", "/v1/notices", "reads"),
@@ -117,6 +117,7 @@ HOLDS = {
     "speaks": {"app", "supervision"},  # whoever may speak for the post that is asked for, and who reads
     "subscribes": {"hotline", "app", "supervision"},  # who speaks or reads
     "operator": {"ops"},
+    "bank": set(),  # tests/integration/test_money.py
     "": set(TOKENS) - {"new"},
 }
 

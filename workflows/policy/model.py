@@ -155,7 +155,7 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
 
 BANK = "bank"
 """The role of a bank's post (绿色信贷, M123): it reads the feed of decided violations, and says nothing."""
-OWES_NOTHING = ("intake", "inspection", BANK)
+OWES_NOTHING = ("intake", "inspection", "lot", BANK)
 """Roles that can owe no duty: systems that report by themselves, and posts that only read."""
 
 

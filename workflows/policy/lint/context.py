@@ -12,7 +12,19 @@ from workflows.policy.model import BANK, Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
 CLOCKS = tuple(WORDS_OF_CLOCKS)
-ROLES = ("chief", "member", "sponsor", "handler", "dispatcher", "supervisor", "office", "intake", "inspection", "bank")
+ROLES = (
+    "chief",
+    "member",
+    "sponsor",
+    "handler",
+    "dispatcher",
+    "supervisor",
+    "office",
+    "intake",
+    "inspection",
+    "bank",
+    "lot",
+)
 READS = ("inspection", BANK)
 """The roles that read and say nothing."""
 TELL = (
