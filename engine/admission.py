@@ -6,6 +6,7 @@ themselves and ask for no principal (`receive`).
 """
 
 import hashlib
+import secrets
 
 import msgspec
 
@@ -15,8 +16,12 @@ from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
 from schemas import binary, digests, sealing
 from schemas.envelope import BOM, Envelope, Record, decode_envelope, decode_sent, encode_record
+from schemas.kinds.draw import BY_THE_SERVER
+from schemas.members import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
+
+SERVER_TYPES = frozenset(f"gridpatrol.{trigger}.v1" for trigger in BY_THE_SERVER)
 
 
 def receive(
@@ -69,9 +74,18 @@ def receive(
         principal=principal if parked is not None else "",
         parked=parked or 0,
         measured=data.measured,
+        seed=seed_for(data, principal, digest),
     )
     partition = partition_of(home, partitions)
     return Submission(partition, "event", principal, encode_record(record).decode(), sealed, unknown), event
+
+
+def seed_for(data: EventData, principal: str, digest: str) -> str:
+    """32 bytes in hex, by which a lot falls: nobody knows them before. A file of events that is replayed gets the same
+    ones each time, by what the event says: its draws are none."""
+    if not data.asks_for_bytes:
+        return ""
+    return hashlib.sha256(digest.encode()).hexdigest() if principal == "replay" else secrets.token_hex(32)
 
 
 def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission, Envelope] | Refusal:
@@ -80,6 +94,8 @@ def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission
     received = receive(raw, principal.name, partitions, parked)
     if isinstance(received, Refusal):
         return received
+    if received[1].type in SERVER_TYPES:
+        return Refusal(Reason.ENGINE_ONLY, "type", "the server itself says this, and takes it from nobody")
     return check(principal, received[1]) or received
 
 

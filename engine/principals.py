@@ -49,6 +49,7 @@ OURS = (
     "alerts",
     "assessor",
     "admin",
+    "draws",
 )
 """Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
 them."""

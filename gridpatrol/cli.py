@@ -26,6 +26,8 @@ COMMANDS = {
     "task": "task",
     "targets": "targets",
     "duty": "duty",
+    "draw": "draw",
+    "deduction": "deduction",
     "deadline": "deadline",
     "alert": "alert",
     "notice": "notice",

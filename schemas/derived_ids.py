@@ -31,6 +31,14 @@ def derived_subject(
     return f"{home}.{_uuid(named, begins)}"
 
 
+def drawn_subject(draw: str, case: str, seed: str) -> str:
+    """`<home>.<UUIDv7>` of the visit to a case on which the lot of a draw fell: of the home of the case, with the
+    milliseconds of the draw's id. The draw's bytes (hex) are in it, so that nobody who reads of one visit finds the
+    others by trying."""
+    home = case.rpartition(".")[0]
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'visit', draw, case, seed)), instant_of(draw))}"
+
+
 @lru_cache(maxsize=65_536)
 def home_subject(home: str) -> str:
     """The id of the case of a home itself. It has no row, no post, no day and no instant."""

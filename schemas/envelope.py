@@ -87,6 +87,9 @@ class Record(Struct, frozen=True, omit_defaults=True, kw_only=True):
     # Of a replayed letter: when its event came first, as the store knows it (ms UTC). 0: of no letter, or of an older
     # release, which took it for come when it was replayed.
     came: int = 0
+    # 32 random bytes that the door has written, in hex, for an event that asks for some; they are no part of what its
+    # sender means, so a resend is one whatever bytes it gets. Empty: it asks for none.
+    seed: str = ""
 
 
 _, _parts = msgspec.json.schema_components(EVENT_TYPES.values())

@@ -150,6 +150,21 @@ class Escalated(Fact, frozen=True, tag="incident.escalated"):
     level: int
 
 
+class CampaignNamed(Fact, frozen=True, tag="incident.campaign_named"):
+    """Found as part of a campaign of the pack. With a `remark` it does not count there: it was found on another day
+    (outside_days), or is of a category or a grid to which the campaign does not go."""
+
+    campaign: str
+    remark: str = ""
+
+
+class RootCauseFound(Fact, frozen=True, tag="incident.root_cause_found"):
+    """What lay at the root of the problem, as who closes it says."""
+
+    root_cause: str
+    by: str
+
+
 class GivenAgainstTable(Fact, frozen=True, tag="incident.given_against_table"):
     """Given to another department than the pack names for the category, why, and who gave it: `charged` is the giver's
     grid, department and post."""
@@ -339,6 +354,16 @@ class HoldLifted(Fact, frozen=True, tag="case.hold_lifted"):
     """A supervision bars the case no more: it was cleared or revoked, or bars the survivor instead."""
 
     by: str
+
+
+class Visited(Fact, frozen=True, tag="case.visited"):
+    """Visited after its closing, as the lot of an audit draw fell on it: whether what was said of it held. `charged` is
+    the unit in whose hands it was when it was closed."""
+
+    visit: str
+    outcome: str
+    by: str  # post
+    charged: Unit
 
 
 class SurvivorEnded(Fact, frozen=True, tag="case.survivor_ended"):
@@ -629,6 +654,8 @@ SHARED: tuple[type[Fact], ...] = (
     Copied,
     Dissuaded,
     Escalated,
+    CampaignNamed,
+    RootCauseFound,
     GivenAgainstTable,
     SpokeUntrained,
     Returned,
@@ -649,6 +676,7 @@ SHARED: tuple[type[Fact], ...] = (
     ExemptionAppealed,
     Linked,
     Absorbed,
+    Visited,
     SurvivorEnded,
     HoldPlaced,
     HoldLifted,

@@ -163,6 +163,11 @@ class EventData(Struct, frozen=True, omit_defaults=True):
         """Where it says that something is, in whole numbers (`schemas.coordinates.measured`); None: nowhere."""
         return None
 
+    @property
+    def asks_for_bytes(self) -> bool:
+        """Whether the door writes random bytes into its record (`schemas.envelope.Record.seed`)."""
+        return False
+
 
 Ms = Annotated[int, Meta(description="milliseconds since 1970-01-01T00:00Z")]
 

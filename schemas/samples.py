@@ -2,6 +2,7 @@
 
 OTHER = "WY01.0195539a-1f40-7a11-8c02-1d2e3f405162"
 """A case."""
+EARLIER = "2026-02-01T00:00:00.000+08:00"
 LATER = "2026-03-09T18:00:00.000+08:00"
 PHOTO = {
     "url": "https://files.example/1.jpg",

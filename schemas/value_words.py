@@ -43,6 +43,9 @@ TOLD = {
     "overtaken": ("已过时", "overtaken"),
     "extension": ("延期", "extension"),
     "suspension": ("挂账", "suspension"),
+    "outside_days": ("不在行动期间", "on another day"),
+    "outside_categories": ("不属行动问题类别", "of another category"),
+    "outside_grids": ("不在行动区域", "in another grid"),
 }
 """What only facts say."""
 WORDS: dict[str, tuple[str, str]] = {

@@ -172,6 +172,9 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
         return unknown_code("data.category", "category")
     if unknown := unknown_site(d.register, data.site):
         return unknown
+    campaign = d.register.campaigns.get(data.campaign) if data.campaign else None
+    if data.campaign and campaign is None:
+        return unknown_code("data.campaign", "campaign")
     for code in data.touches:
         if code not in d.register.grids:
             return unknown_code("data.touches", "grid")
@@ -209,6 +212,10 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             **listing.at_report(d, d.register.path(placed.grid)),
         )
     )
+    if campaign is not None:
+        day = d.register.clock_of_days.local_day(at)
+        why = campaign.remark(day, category.code, category.group, d.case.path)
+        d.tell(facts.CampaignNamed(campaign=campaign.code, remark=why))
     tell_evidence(d, data.evidence)
     same = similar_as_sent(d, nearby) if old else similar(d, point, nearby)
     if same:

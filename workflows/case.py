@@ -239,6 +239,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     ended: Ended | None = None  # of a case that is over, and whose kind lets it be taken up again
     reopened: int = 0  # when it was taken up again, for the last time; 0: never
     holds: tuple[str, ...] = ()  # supervisions that bar it from ending
+    root_cause: str = ""  # as its closing has it
+    campaign: str = ""  # of which it counts as a part
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
     listed: str = ""  # the supervision by which its grid was listed as a key area when it was reported
     site: str = ""  # the source of pollution of the register at which it was found
@@ -425,7 +427,14 @@ def _held(case: Case, fact: facts.Held) -> None:
 
 def _reopened(case: Case, fact: facts.Reopened) -> None:
     _new_cycle(case, fact)
-    case.closed, case.ended, case.reopened = None, None, fact.judged
+    case.closed, case.ended, case.reopened, case.root_cause = None, None, fact.judged, ""
+
+
+def _labelled(case: Case, fact: facts.CampaignNamed | facts.RootCauseFound) -> None:
+    if isinstance(fact, facts.RootCauseFound):
+        case.root_cause = fact.root_cause
+    elif not fact.remark:
+        case.campaign = fact.campaign
 
 
 def _new_cycle(case: Case, fact: facts.Reworked | facts.Reopened) -> None:
@@ -772,6 +781,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.Held: _held,
     facts.Reworked: _new_cycle,
     facts.Reopened: _reopened,
+    facts.RootCauseFound: _labelled,
+    facts.CampaignNamed: _labelled,
     facts.Suspended: _suspended,
     facts.Resumed: _resumed,
     facts.Proposed: _proposed,

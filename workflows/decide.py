@@ -155,7 +155,7 @@ def _decide(
     find = turn.finder(born[0].name if born is not None else case.definition)
     d = Decision(case, rules, register, incoming.arrival, instant, event.actor, came, find)
     d.occurred = occurred
-    d.token, d.measured = incoming.record.token, incoming.record.measured
+    d.token, d.measured, d.seed = incoming.record.token, incoming.record.measured, incoming.record.seed
     d.older = not incoming.record.digests
     try:
         if case.state == AWAITED:

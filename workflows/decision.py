@@ -81,6 +81,7 @@ class Decision:
         "register",
         "released",
         "rules",
+        "seed",
         "sends",
         "spread",
         "token",
@@ -116,6 +117,7 @@ class Decision:
         self.mover = mover or by  # the post whose move it is, or follows from
         self.token = ""
         self.older = False  # its record is of an older release, or of an event that has waited, and is taken as it is
+        self.seed = ""  # random bytes in hex, as its record has them
         self.measured: tuple[int, ...] | None = None  # where the event says that it is, as its record has it
         self.ending = Ending()  # what the trigger means for clocks that end
         self.find = find

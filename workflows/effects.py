@@ -147,6 +147,16 @@ def alarm_loop(d: Decision) -> None:
             d.tell(facts.AlertRaised(alert=alert, kind="loop", to=posts, due_at=now, not_before=quiet, unit=other))
 
 
+def close(d: Decision, data: incident.Closed, speaker: Speaker) -> Refusal | None:
+    """What lay at the root of what is closed (M99), which the pack may ask for."""
+    if data.root_cause is not None:
+        d.tell(facts.RootCauseFound(root_cause=data.root_cause, by=d.by))
+    elif d.rules.options.root_cause == "required":
+        detail = "the pack asks what lay at the root of each case that is closed: polluter, supervision or service"
+        return Refusal(Reason.INVALID, "data.root_cause", detail)
+    return None
+
+
 # ---- side lines -------------------------------------------------------------------------------------------
 
 

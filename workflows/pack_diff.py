@@ -33,6 +33,8 @@ ROLES = {
     "intake": "受理接入",
     "inspection": "纪检监察",
     "secretary": "书记",
+    "bank": "银行",
+    "lot": "抽签",
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
@@ -46,10 +48,10 @@ COLUMNS = {
     "department": "部门", "direction": "方向", "director": "企业环保总监", "distinct": "计次口径",
     "duplicate_window_ms": "重复判定期", "duty_en": "英文职责", "duty_zh": "职责", "each": "计入条件",
     "every": "重复间隔", "first_calendar": "首个日历", "first_day": "日历起始", "found": "问题由谁发现",
-    "full_at": "满分值", "grace_days": "统计宽限（天）", "grid": "网格", "group": "大类", "groups": "主管大类",
-    "hold_ms": "告警等待", "holds": "督办期间不得办结", "index": "指数或类别", "indicator_en": "英文指标",
-    "indicator_zh": "指标", "key": "重点污染源", "kind": "类型", "known_on": "公布日", "last_day": "日历截止",
-    "lat": "纬度", "least": "最少监测值数", "level": "层级", "levels": "层级", "limit": "时限",
+    "full_at": "满分值", "grace_days": "统计宽限（天）", "grid": "网格", "grids": "适用网格", "group": "大类",
+    "groups": "主管大类", "hold_ms": "告警等待", "holds": "督办期间不得办结", "index": "指数或类别",
+    "indicator_en": "英文指标", "indicator_zh": "指标", "key": "重点污染源", "kind": "类型", "known_on": "公布日",
+    "last_day": "日历截止", "lat": "纬度", "least": "最少监测值数", "level": "层级", "levels": "层级", "limit": "时限",
     "listed": "仅限重点监控区域", "lists": "列为重点监控区域", "lon": "经度", "loop_alarm": "反复预警周期",
     "machine": "系统岗位", "main_definition": "主要事项类型", "method": "年值算法", "min_n": "排名最少件数",
     "name": "名称", "name_en": "英文名称", "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料",
@@ -59,15 +61,15 @@ COLUMNS = {
     "partition_level": "分区层级", "peer": "同类组", "per": "按何计", "period": "周期", "places": "修约位数",
     "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开", "quiet_exempt": "不静默的时钟",
     "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象",
-    "rework_level": "返工层级", "role": "角色", "says_en": "英文口径", "says_zh": "中文口径", "scope": "范围",
-    "similar_radius_m": "疑似重复半径（米）", "similar_window_ms": "疑似重复时段", "source": "原文",
-    "sources": "可用来源", "staff": "专职人数", "standard": "标准", "standard_from": "标准施行日",
-    "standard_to": "标准废止日", "subjects": "考核对象", "subtracted": "剔除项", "successor": "承接网格",
-    "target": "目标", "tell": "告知对象", "times": "次数", "title": "岗位名称", "title_en": "英文名称",
-    "title_zh": "中文名称", "trained_on": "岗前培训日", "unborn_cap": "待报暂存上限", "unit": "单位",
-    "unnamed": "未列明", "untrained": "未经培训的发言", "vacant": "空缺", "valid_from": "起始日", "valid_to": "终止日",
-    "value": "目标值", "verifier_differs": "办核分离", "weight": "分值", "windows": "工作时间", "year": "年度",
-    "zero_at": "零分值", "zone": "时区",
+    "rework_level": "返工层级", "role": "角色", "root_cause": "问题根源是否必填", "says_en": "英文口径",
+    "says_zh": "中文口径", "scope": "范围", "similar_radius_m": "疑似重复半径（米）",
+    "similar_window_ms": "疑似重复时段", "source": "原文", "sources": "可用来源", "staff": "专职人数",
+    "standard": "标准", "standard_from": "标准施行日", "standard_to": "标准废止日", "subjects": "考核对象",
+    "subtracted": "剔除项", "successor": "承接网格", "target": "目标", "tell": "告知对象", "times": "次数",
+    "title": "岗位名称", "title_en": "英文名称", "title_zh": "中文名称", "trained_on": "岗前培训日",
+    "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明", "untrained": "未经培训的发言", "vacant": "空缺",
+    "valid_from": "起始日", "valid_to": "终止日", "value": "目标值", "verifier_differs": "办核分离", "veto": "一票否决",
+    "weight": "分值", "windows": "工作时间", "year": "年度", "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
 DAY_FIELDS = frozenset(
@@ -320,6 +322,10 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"督办方式 {action.action} {action.title_zh}", f"action {action.action} {action.title_en}"
         concerns = "督办的单位和机关", "who supervises and who is supervised"
         yield Compared("actions.csv", (action.action,), name, concerns, without(action, "action"))
+    for campaign in pack.campaigns:
+        name = f"专项行动 {campaign.code} {campaign.title_zh}", f"campaign {campaign.code} {campaign.title_en}"
+        concerns = "上报问题的岗位", "who reports problems"
+        yield Compared("campaigns.csv", (campaign.code,), name, concerns, without(campaign, "code"))
     for duty in pack.duties:
         name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
         concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"

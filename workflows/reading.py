@@ -6,9 +6,10 @@
    owes, who handled it, and who holds it or has held it. Of a case that is one post's work the grid has no part.
 3. An alert or a notice has to do with the posts that it tells, a duty with the post that owes it, a figure with the
    unit that it is of.
-4. What is concealed, as a supervision is until it is served, lies nowhere (`workflows.definitions.shown_path`): it is
-   read by the post that began it, by those posts of the unit that has it in hand that may decide of it by the roles
-   table, and by who reads everything. Its lines are read by the posts that they tell.
+4. What is concealed, as a supervision is until it is served and a visit until it is recorded, lies nowhere
+   (`workflows.definitions.shown_path`): it is read by the post that began it, by those posts of the unit that has it in
+   hand that may decide of it, or visit, by the roles table, and by who reads everything. Its lines are read by the
+   posts that they tell.
 5. A role supervises at the levels at which the roles table lets it order deadlines from above (M58). It directs where
    it may give cases to others by where they lie (统一调度指挥, M55). Chiefs, and posts that do either, read the subtree
    of their grid where a reach says so.
@@ -22,6 +23,7 @@ from msgspec import Struct
 from schemas.events import OF_ANY_CASE, DeadlineOrdered
 from schemas.kinds.incident import INCIDENT, Reassigned
 from schemas.kinds.supervision import DECIDES
+from schemas.kinds.visit import VISITS
 from workflows.case import Case
 from workflows.definitions import is_concealed, shown_path
 from workflows.permissions import grids_of
@@ -131,10 +133,14 @@ def reads_subtree(post: Post, register: Policy) -> bool:
     return post.role == "chief" or directs or supervises(post, register)
 
 
+INNER = (*DECIDES, *VISITS)
+"""By what a post decides of what is concealed until then, or visits."""
+
+
 def decides(post: Post, register: Policy) -> bool:
-    """Whether a post may decide, at the level of its grid, of what is concealed until then."""
+    """Whether a post may decide, at the level of its grid, of what is concealed until then, or visit."""
     grid = register.grids.get(post.grid)
-    return grid is not None and any(register.role_rows_at(grid.level, trigger, post.role) for trigger in DECIDES)
+    return grid is not None and any(register.role_rows_at(grid.level, trigger, post.role) for trigger in INNER)
 
 
 class Sight(NamedTuple):

@@ -58,8 +58,11 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
     done = Rehearsed(set(), set(), set())
     at = max([at, *(calendar.day_start(calendar.data.first_day) for calendar in policy.calendars.values())]) + DAY_MS
     cut = cut_anew(policy, at)
+    first: Case | None = None  # a kind may begin about a case of another one alone
     for name in DEFINITIONS:
-        Walk(policy, name, at, done, cut).walk(at)
+        walk = Walk(policy, name, at, done, cut, first)
+        walk.walk(at)
+        first = first or walk.beside.born
     rehearse_home(policy, at, done)
     return done
 
@@ -117,32 +120,40 @@ def leaf_of(policy: Policy, at: int) -> Grid:
 class OtherCases(Others):
     """The other cases of a rehearsal: any that is asked for is as far as the first one that was born and is open."""
 
-    def __init__(self, found: Mapping[str, Case]) -> None:
+    def __init__(self, found: Mapping[str, Case], earlier: Case | None = None) -> None:
         self.found = found
+        self.earlier = earlier  # before the first birth: one of another kind
+
+    @property
+    def born(self) -> Case | None:
+        """The first one that was born and is open."""
+        return next((case for case in self.found.values() if case.opened and case.closed is None), None)
 
     def find(self, id_: str) -> Case | None:
         """Such a case under another id; None before the first birth."""
-        born = next((case for case in self.found.values() if case.opened and case.closed is None), None)
+        born = self.born or self.earlier
         return None if born is None else structs.replace(born, id=id_)
 
 
 class Walk:
     """The way through the states of one definition. One case stands for all of a state."""
 
-    def __init__(self, policy: Policy, name: str, at: int, done: Rehearsed, cut: Policy) -> None:
+    def __init__(
+        self, policy: Policy, name: str, at: int, done: Rehearsed, cut: Policy, earlier: Case | None = None
+    ) -> None:
         self.policy = policy
         self.cut = cut
         self.definition = DEFINITIONS[name]
         self.done = done
         self.samples = Samples(policy, name, at)
         self.found: dict[str, Case] = {}
-        self.beside = OtherCases(self.found)
+        self.beside = OtherCases(self.found, earlier)
         self.fired: set[tuple[str, ...]] = set()  # states with the clocks that ran in them
 
     def walk(self, at: int) -> None:
         """Visit every state once, those that nothing leads to as well."""
         self.visit(Case(id=self.samples.first_subject()), at)
-        born = next((case for case in self.found.values() if case.opened and case.closed is None), None)
+        born = self.beside.born
         for state in self.definition.states.values():
             if state.name not in self.found and born is not None:
                 # Cases of an earlier pack may be there, so it is entered as if there had been a way.
@@ -208,7 +219,10 @@ class Walk:
             actor=post.code,
             data=raw,
         )
-        record = Record(event=event, digest="", digests=("",), measured=data.measured)  # as this release keeps it
+        seed = "00" * 32 if data.asks_for_bytes else ""
+        record = Record(
+            event=event, digest="", digests=("",), measured=data.measured, seed=seed
+        )  # as this release does
         incoming = decide.IncomingEvent(record, data, at, encode_record(record))
         return decide.take(case, incoming, self.policy, self.policy, (case,), others=self.beside)
 
@@ -294,6 +308,9 @@ class Samples:
         self.posts = list({(post.role, post.grid): post for post in near}.values())
         self.now = datetime.fromtimestamp(at / 1000, UTC)
         self.until = at + 10 * DAY_MS
+        self.gone = {
+            name: (self.now - timedelta(days=days)).isoformat() for name, days in (("since", 20), ("before", 10))
+        }
         self.later = (self.now + timedelta(days=10)).isoformat()
         self.words: dict[str, Sequence[str]] = {
             "category": [c.code for _, c in sorted({(-c.level, c.dissuade): c for c in pack.categories}.items())],
@@ -315,11 +332,16 @@ class Samples:
             "document": ["1"],
             "until": [self.later[:10]],
             "card": sorted({row.card for row in pack.scorecards}) or ["none"],
-            "period": ["2026-Q1"],
+            "period": ["2026-Q1", "2026-03"],
             "hash": ["0" * 64, "1" * 64],
             "previous": ["0" * 64],
             "into": [self.subject(1)],
             "about": [self.subject(1)],
+            "campaign": [campaign.code for campaign in pack.campaigns] or ["none"],
+            "draw": [self.subject(1)],
+            "visit": [self.subject(1)],
+            "office": [path[0]],
+            "digest": ["0" * 64],
             "problems": [self.subject(1)],
             "cases": [self.subject(1)],
             "code": ["T-1"],
@@ -331,7 +353,6 @@ class Samples:
             "items": ["T-1"],
             "target": [target.target for target in pack.targets][:1] or ["none"],
             "station": ["S-1"],
-            "period": ["2026-03"],
             "value": ["1", "2"],
             "duty": [duty.code for duty in pack.duties] or ["none"],
             "post": [post.code for post in (*owing, *near)][:1] or ["none"],
@@ -387,7 +408,7 @@ class Samples:
             case inspect.StructType(fields=fields):
                 return [{f.name: found[0] for f in fields if (found := self._values(f.name, f.type))}]
             case inspect.DateTimeType():
-                return [self.later]
+                return [self.gone.get(name, self.later)]
             case inspect.IntType(ge=ge):
                 return [self.until if name == "until" else ge or 0, *(self.years[:1] if name == "year" else ())][-1:]
             case inspect.FloatType():

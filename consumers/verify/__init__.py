@@ -309,6 +309,7 @@ def _row(item: _Replayed, partitions: int, nothing_due: bool) -> tuple[Any, ...]
         short_number(case.id),
         case.reference,
         case.by,
+        case.campaign,
     )
 
 

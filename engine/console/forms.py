@@ -121,6 +121,8 @@ def codes_for(field: Field, names: Names) -> Iterable[tuple[str, str]]:
         return [(each.action, each.title_zh) for each in names.register.pack.actions]
     if field.name in DEPARTMENTS:
         return [(each.code, each.name) for each in names.register.pack.departments]
+    if field.name == "campaign":
+        return [(each.code, each.title_zh) for each in names.register.pack.campaigns]
     if field.name in GRIDS:
         leaf = names.register.leaf_level
         return [(each.code, each.name) for each in names.register.pack.grids if each.level < leaf]

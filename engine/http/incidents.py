@@ -52,6 +52,7 @@ Reporter = Annotated[
     str,
     QueryParameter(description="Code of a post: cases that it reported. They are shown to whoever may speak for it."),
 ]
+Campaign = Annotated[str, QueryParameter(description="Code of a campaign of the pack: cases that count as part of it.")]
 State = Annotated[
     str,
     QueryParameter(
@@ -104,6 +105,7 @@ async def list_incidents(
     owner: Owner = "",
     holder: HolderCode = "",
     reporter: Reporter = "",
+    campaign: Campaign = "",
     unit: UnitCode = "",
     state_: State = "",
     category: Category = "",
@@ -129,6 +131,7 @@ async def list_incidents(
         owner=owner,
         holder=holder,
         reporter=reporter,
+        campaign=campaign,
         unit=unit,
         state=state_,
         category=category,

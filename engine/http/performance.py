@@ -84,6 +84,9 @@ FoundBy = Annotated[
         "ones as far as another post than the reporter counts (confirmed), as by its check on site."
     ),
 ]
+Campaign = Annotated[
+    str, QueryParameter(description="Code of a campaign of the pack: only cases that count as part of it.")
+]
 Limit = Annotated[
     int, QueryParameter(description="Cases of a page.", schema_extra={"minimum": 1, "maximum": figure_cases.MOST})
 ]
@@ -108,6 +111,7 @@ def figures_asked(
     published: Published = "",
     at: At = "",
     found: FoundBy = "",
+    campaign: Campaign = "",
 ) -> PerformanceQuestion:
     """Which figures are asked for: the parameters that both routes take."""
     return PerformanceQuestion(
@@ -127,6 +131,7 @@ def figures_asked(
         published=published,
         at=at,
         found=found,
+        campaign=campaign,
     )
 
 

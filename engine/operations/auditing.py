@@ -52,6 +52,17 @@ def read_sealed(database: Database, letter: Letter, operator: Operator) -> str |
     return body
 
 
+def audit_violations(database: Database, reader: Operator, grid: str, acts: int) -> None:
+    """Audit that a bank reads the feed of violations of a grid, before it sees any. NotAudited."""
+    try:
+        with database.begin() as connection:
+            audit.write(connection, reader, Act.VIOLATIONS_READ, grid, f"{acts} acts")
+    except FAILURES as error:
+        known = unusable(error)
+        why = known.message if known else "the database refuses the row"
+        raise NotAudited(f"the feed of {grid} is not shown, for nobody could see who read it: {why}") from error
+
+
 def audit_words(database: Database, reader: Operator, case: str, *, contact: bool) -> None:
     """Audit that somebody reads the words of a case, before anybody sees them. NotAudited."""
     try:

@@ -96,6 +96,7 @@ def case_row(case: Case, partition: int, due: int | None) -> CaseRow:
         short_number(case.id),
         case.reference,
         case.by,
+        case.campaign,
     )
 
 

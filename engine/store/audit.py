@@ -43,6 +43,7 @@ class Act(StrEnum):
     PRINCIPAL_ROTATED = "principal.rotated"
     PRINCIPAL_WITHDRAWN = "principal.withdrawn"
     WORDS_READ = "words.read"
+    VIOLATIONS_READ = "violations.read"
     ARCHIVE_ORDERED = "archive.ordered"
     ARCHIVE_WRITTEN = "archive.written"
     ARCHIVE_RETURNED = "archive.returned"

@@ -110,7 +110,7 @@ def steps_of(connection: Connection, selection: Selection, inside: str) -> tuple
             terms.append(f"f.{column} = ?")
             values.append(value)
     condition = f"s.case_id IN (SELECT f.case_id FROM facts f WHERE {' AND '.join(terms)})"
-    if not selection.found:
+    if not selection.of_some_cases:
         return condition, values
     is_found, posts = found_by(connection, selection, "s.case_id")
     return f"{condition} AND {is_found}", [*values, *posts]
@@ -133,7 +133,7 @@ def weights(measures: Mapping[str, int]) -> tuple[str, list[Any]]:
 def archived(connection: Connection, selection: Selection, keys: Sequence[str], terms: Terms) -> tuple[int, int]:
     """What cases that have left the tables add to a figure: above the line, and below it. Nothing where it is asked who
     reported them, which is not known any more."""
-    if selection.found:
+    if selection.of_some_cases:
         return 0, 0
     condition, chosen = where(selection)
     is_asked, asked = is_key(connection, selection, keys)

@@ -61,7 +61,8 @@ class Selection(Struct, frozen=True, kw_only=True):
     they are the responsible units that its orders named.
 
     With `found` only cases by who reported them: a post of the unit itself (own), or one of these `others`. Of those
-    `confirmed` only what another post counts than the one that reported.
+    `confirmed` only what another post counts than the one that reported. With a `campaign` only cases that count as
+    part of it.
     """
 
     definition: str
@@ -78,6 +79,12 @@ class Selection(Struct, frozen=True, kw_only=True):
     clock: str = ""
     found: Found = ""
     others: tuple[str, ...] = ()
+    campaign: str = ""
+
+    @property
+    def of_some_cases(self) -> bool:
+        """Whether it asks for what no cell has: of which campaign a case is a part, or who reported it."""
+        return bool(self.found or self.campaign)
 
 
 # ---- what the fold writes ----------------------------------------------------------------------------
@@ -177,11 +184,16 @@ def reporter_of(case: str) -> str:
 
 
 def found_by(connection: Connection, selection: Selection, case: str) -> tuple[str, list[Any]]:
-    """The SQL that a case was reported as the selection asks, and its parameters."""
-    if not selection.found:
-        return "1 = 1", []
-    condition, wanted = among(connection, reporter_of(case), sorted(selection.others))
-    return (condition if selection.found == "others" else f"NOT ({condition})"), [wanted]
+    """The SQL that a case was reported by whom, and as part of which campaign, the selection asks; and its values."""
+    terms, values = list[str](), list[Any]()
+    if selection.found:
+        condition, wanted = among(connection, reporter_of(case), sorted(selection.others))
+        terms.append(condition if selection.found == "others" else f"NOT ({condition})")
+        values.append(wanted)
+    if selection.campaign:
+        terms.append(f"{case} IN (SELECT id FROM cases WHERE campaign <> '' AND campaign = ?)")
+        values.append(selection.campaign)
+    return " AND ".join(terms) or "1 = 1", values
 
 
 def counted_by(selection: Selection) -> str:

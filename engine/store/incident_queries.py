@@ -44,6 +44,7 @@ class Filters(Struct, frozen=True, kw_only=True):
     held_in: tuple[str, ...] = ()  # codes of grids, one of which holds it and no department of it
     few: bool = False  # those that hold it hold few: their cases are found by their holder, not by their deadline
     reporter: str = ""  # code of a post
+    campaign: str = ""  # code of one of which it counts as a part
     unit: "HeldBy | None" = None  # that it holds, or is responsible for as the owner
     states: tuple[str, ...] = ()
     category: str = ""
@@ -174,6 +175,8 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         ask(f"holder <> '' AND holder IN ({holders}) AND holder_department = ''", *filters.held_in)
     if filters.reporter:
         ask("reporter <> '' AND reporter = ?", filters.reporter)
+    if filters.campaign:
+        ask("campaign <> '' AND campaign = ?", filters.campaign)
     if filters.unit is not None:
         unit = filters.unit
         if unit.department:

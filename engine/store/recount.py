@@ -315,16 +315,16 @@ def sums_as_of(connection: Connection, selection: Selection) -> list[tuple[str, 
     """
     if selection.by == "unit":
         return []
-    only = found_by(connection, selection, "s.case_id") if selection.found else ("", ())
+    only = found_by(connection, selection, "s.case_id") if selection.of_some_cases else ("", ())
     read, values = facts_read(connection, "performance", COUNTED, COUNTED_BY, selection.upto, only)
     condition, chosen = where(selection)
     names = ", ".join(CELL)
-    archived = "" if selection.found else f"UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?"
+    archived = "" if selection.of_some_cases else f"UNION ALL SELECT {names}, value FROM archived_figures WHERE at <= ?"
     sql = f"""WITH {read}, {CELLS}
         SELECT {key_of(connection, selection)} AS k, measure, CAST(sum(value) AS BIGINT)
         FROM (SELECT {names}, 1 AS value FROM cells WHERE {counted_by(selection)} {archived}) AS all_cells
         WHERE {condition} GROUP BY 1, 2 HAVING sum(value) <> 0 ORDER BY 1, 2"""
-    rows = execute(connection, sql, *values, *([] if selection.found else [selection.upto]), *chosen)
+    rows = execute(connection, sql, *values, *([] if selection.of_some_cases else [selection.upto]), *chosen)
     return [(*row,) for row in rows]
 
 

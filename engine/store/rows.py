@@ -79,6 +79,7 @@ class CaseRow(Struct):
     short_number: str
     reference: str  # the number of the sender's own record
     reporter: str = ""
+    campaign: str = ""
 
 
 class SharedWorkRow(Struct):

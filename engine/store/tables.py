@@ -153,6 +153,7 @@ cases = Table(
     _text("short_number"),
     _text("reference"),  # the number of the sender's own record
     _text("reporter"),  # the post that reported it
+    _text("campaign"),  # of the pack, of which it counts as a part
     sqlite_with_rowid=False,
 )
 Index(
@@ -210,6 +211,14 @@ Index(
     cases.c.id,
     sqlite_where=text("reporter <> ''"),
     postgresql_where=text("reporter <> ''"),
+)
+Index(
+    "cases_campaign",
+    cases.c.campaign,
+    cases.c.definition,
+    cases.c.id,
+    sqlite_where=text("campaign <> ''"),
+    postgresql_where=text("campaign <> ''"),
 )
 Index("cases_opened", cases.c.definition, cases.c.opened_at, cases.c.id)
 Index(

@@ -20,6 +20,7 @@ from engine.slice.entering import active_at
 from engine.store import slices
 from engine.store.database import Connection
 from engine.views.assessment_rows import kind_of, rows_of
+from engine.views.deductions import supervisions
 from engine.views.figure_question import dashed, parse_day
 from engine.views.names import Names, active_names
 from engine.views.present import Present, reading_of
@@ -31,6 +32,7 @@ from workflows.assessment.consequences import Proposal, parse_when, propose
 from workflows.assessment.filed import MONTHS_OF, FiledSheet, Still, digest, filed, period_before
 from workflows.assessment.scoring import GroupLine, Score, ScoreLine, Sheet, Subject, score
 from workflows.assessment.terms import EXPECTED, clock_of_result, plain_term
+from workflows.assessment.veto import GRADE, vetoed
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.figures import MONTHS, period_bounds, publication_day
 from workflows.policy.index import Policy
@@ -99,6 +101,8 @@ class SubjectLine(Struct, frozen=True, kw_only=True):
     total: int
     bonus: int
     lines: dict[str, LineOfScore]
+    grade: str = ""  # veto (一票否决): one was decided and stands; points and place are as they are without it
+    vetoes: list[str] = []  # the supervisions by which
 
 
 class AssessmentPage(Struct, frozen=True, kw_only=True):
@@ -156,7 +160,10 @@ def assessment_page(
     sheet = score(card, rows)
     before = sheet_before(connection, register, card, asked.since, asked.as_of) if asked.whole else None
     proposed = propose(card, sheet, {each.code: each.path for each in rows.subjects}, before) if asked.whole else []
-    return page_of(names, card, filed(sheet, Still()), rows.subjects, proposed, readable, asked.reading, asked.remark)
+    vetoes = vetoes_of(connection, register, card, filed(sheet, Still()), now, readable)
+    return page_of(
+        names, card, filed(sheet, Still()), rows.subjects, proposed, readable, asked.reading, asked.remark, vetoes
+    )
 
 
 def page_of(
@@ -168,6 +175,7 @@ def page_of(
     readable: Readable,
     reading: AsOf,
     remark: str = "",
+    vetoes: Mapping[str, list[str]] | None = None,
 ) -> AssessmentPage:
     """A sheet in words, as far as it is read."""
     register = names.register
@@ -189,7 +197,11 @@ def page_of(
         sheet=digest(sheet),
         subjects=card.subjects,
         level=card.level,
-        scores=[subject_line(names, card, each, first) for each in in_order(sheet) if each.subject in read],
+        scores=[
+            subject_line(names, card, each, first, (vetoes or {}).get(each.subject, []))
+            for each in in_order(sheet)
+            if each.subject in read
+        ],
         proposals=[each for each in proposed if each.subject in read],
         indicators=[meaning(register, card, line) for line in card.lines],
         unread=unread,
@@ -314,7 +326,17 @@ def in_order(sheet: Sheet) -> list[Score]:
     return sorted(sheet.scores, key=lambda each: (each.peer, each.place is None, each.place or 0, each.subject))
 
 
-def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, str]) -> SubjectLine:
+def vetoes_of(
+    connection: Connection, register: Policy, card: Card, sheet: FiledSheet, now: int, readable: Readable
+) -> dict[str, list[str]]:
+    """The vetoes that stand in the sheet of a year, by subject: those that are read."""
+    if card.period != "year":
+        return {}
+    read = supervisions(connection, "", now, readable)
+    return vetoed(read, register, card.subjects, (sheet.since, sheet.until), sheet.as_of)
+
+
+def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, str], vetoes: list[str]) -> SubjectLine:
     """A subject in words."""
     named = {"grid": names.grid, "department": names.department, "post": names.post}[card.subjects]
     rows = {line.indicator.code: line for line in card.lines}
@@ -328,6 +350,8 @@ def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, s
         thin=found.thin,
         total=found.total,
         bonus=found.bonus,
+        grade=GRADE if vetoes else "",
+        vetoes=vetoes,
         lines={
             line.indicator: line_of_score(card, rows[line.indicator], line, found.subject, days) for line in found.lines
         },

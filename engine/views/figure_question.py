@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from engine.policies import Policies
 from engine.store.database import Connection
 from engine.store.figures import By, Found, Selection
+from engine.views.incident_list import campaign_asked
 from engine.views.names import Names, active_names
 from engine.views.present import Present, reading_of
 from engine.views.questions import MOST_DIGITS, BadQuestion, check_definition, parse_whole
@@ -46,6 +47,7 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     at: str = ""  # as of this instant, as known then
     rank: str = ""  # the figure by which the rows are ranked
     order: str = ""  # desc or asc: how ranked rows are sorted; the best first without it
+    campaign: str = ""  # only cases that count as part of it
     found: str = ""  # own, others or confirmed: who reported the cases (workflows.assessment.terms)
 
 
@@ -91,6 +93,7 @@ def ask(
         upto=here.at if question.at else None,
     )
     selection = with_found(names.register, selection, question.found)
+    selection = structs.replace(selection, campaign=campaign_asked(question.campaign, names.register))
     check_figures(readable, selection.definition, selection.path, question.department, question.post)
     return Asked(names, here, selection, published, question.grid or names.register.root)
 

@@ -199,6 +199,8 @@ class IncidentDetail(IncidentHead, frozen=True, kw_only=True):
     suspended_until: str | None
     proposals: list[ProposalDetail]
     missed: list[MissedDetail]  # deadlines, also of clocks that have stopped
+    campaign: Named | None  # of which it counts as a part
+    root_cause: str  # polluter, supervision or service, as its closing has it; empty: it has none
     merged_into: str
     absorbed: list[str]  # cases that were merged into this one, also by way of others, while it goes on for them
     quarantined: bool
@@ -297,6 +299,8 @@ def shown_case(
         suspended_until=names.maybe(case.suspended_until),
         proposals=[proposal_detail(proposal, names) for proposal in case.proposals],
         missed=[missed_detail(missed, case, names, now) for missed in case.lapses],
+        campaign=names.campaign(case.campaign) if case.campaign else None,
+        root_cause=case.root_cause,
         merged_into=case.merged_into,
         absorbed=list(case.absorbed),
         quarantined=case.quarantined,

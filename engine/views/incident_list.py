@@ -44,6 +44,7 @@ class IncidentQuestion(Struct, frozen=True, kw_only=True):
     holder: str = ""  # code of a grid, a department or a post
     held_in: tuple[str, ...] = ()  # codes of grids, one of which holds it and no department of it
     reporter: str = ""  # code of a post
+    campaign: str = ""  # code of one of which it counts as a part
     unit: str = ""  # the same: what its unit holds, or is responsible for as the owner
     state: str = ""
     category: str = ""
@@ -121,6 +122,13 @@ class IncidentPage(Struct, frozen=True):
     reading: Reading = "now"  # what `as_of` is: of an instant that was asked for, by what had arrived by then
     remark: str = ""
     archived: list[ArchivedCase] | UnsetType = UNSET
+
+
+def campaign_asked(code: str, register: Policy) -> str:
+    """The code of a campaign of the active pack, or empty. Raises BadQuestion."""
+    if not code or code in register.campaigns:
+        return code
+    raise BadQuestion("campaign", "the active pack has no campaign of this code", "send a code of campaigns.csv")
 
 
 def work_of(code: str, register: Policy, field: str = "holder") -> HeldBy | None:
@@ -271,6 +279,7 @@ def filters(names: Names, question: IncidentQuestion, now: int, readable: Readab
         holder=work_of(question.holder, names.register),
         held_in=question.held_in,
         reporter=reporter_of(question.reporter, names.register),
+        campaign=campaign_asked(question.campaign, names.register),
         unit=work_of(question.unit, names.register, "unit"),
         states=states,
         category=question.category,

@@ -85,6 +85,11 @@ class Names:
         known = self.register.sites.get(code)
         return Named(code, known.name if known else code)
 
+    def campaign(self, code: str) -> Named:
+        """A campaign by its code, in Chinese."""
+        known = self.register.campaigns.get(code)
+        return Named(code, known.title_zh if known else code)
+
     def owner(self, owner: Owner) -> OwnerNamed | None:
         """An owner; None where the case has none yet."""
         if not owner.grid:

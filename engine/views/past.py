@@ -63,6 +63,7 @@ def fits(case: Case, filters: Filters) -> bool:
         filters.category in ("", row.category),
         filters.group in ("", row.grp),
         filters.reporter in ("", row.reporter),
+        filters.campaign in ("", row.campaign),
         not filters.held_in or (row.holder in filters.held_in and not row.holder_department),
         filters.readable.reads_case(case),
     ]

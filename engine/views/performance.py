@@ -43,7 +43,10 @@ Durations = tuple[int, int | None, int | None]
 """Number of closed cases, median and 90th percentile of their elapsed time in ms."""
 
 
-UNKNOWN_FINDERS = "cases that have been archived are not in this answer: who reported them is not known any more"
+UNKNOWN_FINDERS = (
+    "cases that have been archived are not in this answer: who reported them, and as part of which campaign, is not "
+    "known any more"
+)
 
 
 class OpenCases(Struct, frozen=True):
@@ -121,7 +124,7 @@ def performance_page(
     left = what_left(connection, names, stood.at)
     stands = stands and not left
     cells = standing_cells(connection, selection, stood) if stands or held_by_units(selection) else None
-    unknown = UNKNOWN_FINDERS if selection.found and archives.listed(connection) else ""
+    unknown = UNKNOWN_FINDERS if selection.of_some_cases and archives.listed(connection) else ""
     rows = figure_rows(connection, names, selection, published=published)
     ranking = ranking_of(asked, question) if question.rank or question.order else UNSET
     if ranking is not UNSET:
@@ -164,7 +167,7 @@ def meanings(selection: Selection, rows: Iterable[FigureRow], stands: bool, held
 def has_standing(selection: Selection) -> bool:
     """Whether open cases where they lie answer a question: by post, unit or day there are none, nor of one post, nor by
     who reported them."""
-    return selection.by not in ("post", "unit", "day") and not selection.post and not selection.found
+    return selection.by not in ("post", "unit", "day") and not selection.post and not selection.of_some_cases
 
 
 def stands_as_of(policy: Policy, selection: Selection, here: Present) -> Present:
@@ -192,12 +195,12 @@ def figure_rows(
     With `published` each row also says how it stood when the days of grace after the last day were over; keys that are
     new since were published empty. Raises BadQuestion where no last day was given.
     """
-    if selection.upto is not None or (selection.found and not published):
+    if selection.upto is not None or (selection.of_some_cases and not published):
         return _rows(connection, names, selection, recount.sums_as_of(connection, selection))
     if not published:
         return _rows(connection, names, selection, figures.sums(connection, selection))
     early = as_published(names.register, selection)
-    present_sums = recount.sums_as_of if selection.found else figures.sums
+    present_sums = recount.sums_as_of if selection.of_some_cases else figures.sums
     now = _rows(connection, names, selection, present_sums(connection, selection))
     then = _rows(connection, names, early, recount.sums_as_of(connection, early))
     before = {row.key: row for row in then}
@@ -235,7 +238,7 @@ def held_cases(
 
 def held_by_units(selection: Selection) -> bool:
     """Whether a question is of units alone, so that work in hand has an answer."""
-    of_units = selection.by not in ("category", "group", "unit", "day") and not selection.found
+    of_units = selection.by not in ("category", "group", "unit", "day") and not selection.of_some_cases
     return of_units and not selection.category and not selection.group
 
 

@@ -144,6 +144,18 @@ class PhoneCategory(Struct, frozen=True, kw_only=True):
     limits: dict[str, dict[str, str]]
 
 
+class PhoneCampaign(Struct, frozen=True):
+    """A campaign (专项行动) that has not ended: on which local days it runs (empty: open), and the categories, groups
+    of them and grids to which it goes (none: all). A report names its `code`."""
+
+    code: str
+    title: Words
+    first: str
+    last: str
+    categories: list[str]
+    grids: list[str]
+
+
 class LeftOut(Struct, frozen=True):
     """How much did not fit."""
 
@@ -184,6 +196,7 @@ class PhonePack(Struct, frozen=True, kw_only=True):
     contacts: list[PhoneContact]
     departments: list[PhoneDepartment]
     categories: list[PhoneCategory]
+    campaigns: list[PhoneCampaign]
     choices: dict[str, dict[str, list[str]]]
     words: PhoneWords
     left_out: LeftOut
@@ -250,6 +263,18 @@ def pack_of_day(register: Policy, codes: tuple[str, ...], day: int) -> PhonePack
             PhoneDepartment(code=each.code, name=each.name, grid=each.grid, groups=list(each.groups)) for each in lanes
         ],
         categories=[phone_category(register, each, day) for each in pack.categories],
+        campaigns=[
+            PhoneCampaign(
+                each.code,
+                Words(each.title_zh, each.title_en),
+                dashed(each.valid_from) if each.valid_from else "",
+                dashed(each.valid_to) if each.valid_to else "",
+                list(each.categories),
+                list(each.grids),
+            )
+            for each in pack.campaigns
+            if not each.valid_to or each.valid_to >= day
+        ],
         choices={event: {name: list(values) for name, values in found.items()} for event, found in CHOICES.items()},
         words=phone_words(register),
         left_out=LeftOut(no_grids, no_borders, no_contacts),

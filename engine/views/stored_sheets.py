@@ -62,7 +62,7 @@ def proposals_of(connection: Connection, stored: StoredSheet) -> list[Proposal]:
 
 
 def stored_page(
-    connection: Connection, policies: Policies, hash_: str, readable: Readable = READS_EVERYTHING
+    connection: Connection, policies: Policies, hash_: str, now: int, readable: Readable = READS_EVERYTHING
 ) -> AssessmentPage:
     """A stored sheet in words. Raises BadQuestion where there is none of this hash; Unanswerable where it is not
     read."""
@@ -72,7 +72,8 @@ def stored_page(
     sheet, register, card = stored
     subjects = subjects_of(register, card, sheet.until)
     proposed = proposals_of(connection, stored)
-    return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored")
+    vetoes = vetoes_of(connection, register, card, sheet, now, readable)
+    return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored", vetoes=vetoes)
 
 
 def sheet_page(
@@ -87,4 +88,4 @@ def sheet_page(
         return assessment_page(connection, policies, question, now, readable)
     if question.card or question.period or question.at:
         raise BadQuestion("hash", "a stored sheet is asked for by its hash alone", "leave out card, period and at")
-    return stored_page(connection, policies, question.hash, readable)
+    return stored_page(connection, policies, question.hash, now, readable)

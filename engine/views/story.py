@@ -235,7 +235,7 @@ def _of_way(fact: Fact, step: StepText) -> str:
 
 
 def of_requests(fact: Fact, step: StepText) -> str:
-    """What is said of what was asked for, and of what was decided about it."""
+    """What is said of what was asked for, and of what was decided or found about it."""
     match fact:
         case facts.Proposed(what=what):
             clock = f" {step.word(CLOCKS, fact.clock)}" if fact.clock else ""
@@ -250,6 +250,13 @@ def of_requests(fact: Fact, step: StepText) -> str:
             return f"{step.say('申请免责', 'asks for exemption')}: {clock}: {ground}"
         case facts.ExemptionDecided():
             return exemption_decided(fact, step)
+        case facts.CampaignNamed():
+            remark = (
+                f" ({step.say('不计入', 'not counted there')}: {step.word(WORDS, fact.remark)})" if fact.remark else ""
+            )
+            return f"{step.say('专项行动', 'campaign')} {step.names.campaign(fact.campaign).name}{remark}"
+        case facts.RootCauseFound():
+            return f"{step.say('问题根源', 'at its root')}: {step.word(WORDS, fact.root_cause)}"
         case facts.ExemptionAppealed():
             return f"{step.say('申诉', 'appeals')}: {step.word(CLOCKS, fact.clock)}"
     return ""
@@ -268,6 +275,8 @@ def of_other_cases(fact: Fact, step: StepText) -> str:
             return f"{step.say('未能照办', 'could not do what another case asked for')}: {fact.trigger}, {fact.why}"
         case facts.Similar():
             return f"{step.say('疑似重复', 'perhaps the same as')} {', '.join(fact.cases)}"
+        case facts.Visited():
+            return f"{step.say('抽查核实', 'visited by lot')}: {step.word(WORDS, fact.outcome)}"
         case facts.HoldPlaced():
             return step.say(f"挂牌，{fact.by} 销号前不得办结", f"listed, does not end before {fact.by} is cleared")
         case facts.HoldLifted():

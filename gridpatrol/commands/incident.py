@@ -53,6 +53,7 @@ def command() -> None:
 @click.option("--owner", type=options.TEXT, default="", help="Only with this grid or department.")
 @click.option("--holder", type=options.TEXT, default="", help="Only the work of this grid, department or post.")
 @click.option("--reporter", type=options.TEXT, default="", help="Only what this post reported.")
+@click.option("--campaign", type=options.TEXT, default="", help="Only what counts as part of this campaign.")
 @click.option("--unit", type=options.TEXT, default="", help="Only what this unit, or that of a post, holds or owns.")
 @click.option("--state", type=options.TEXT, default="", help="Only in these states, e.g. accepted,handling.")
 @click.option("--category", type=options.TEXT, default="", help="Only of this category.")

@@ -60,6 +60,7 @@ WHICH = (
     click.option(
         "--clock", type=options.TEXT, default="", help="One clock alone, at the units that are charged with it."
     ),
+    click.option("--campaign", type=options.TEXT, default="", help="Only cases that count as part of this campaign."),
     click.option(
         "--found",
         type=options.TEXT,

@@ -78,6 +78,10 @@ def incident_detail(shown: IncidentDetail, steps: Sequence[StepRow], names: Name
         wanted = asked.limit or asked.due_at or asked.until or ""
         until = f" {wanted}" if wanted else ""
         click.echo(f"  申请 asked for: {both(WORDS, asked.what)}{until} · {asked.by.name}: {both(WORDS, asked.reason)}")
+    if shown.campaign:
+        click.echo(f"  专项行动 campaign {shown.campaign.name}")
+    if shown.root_cause:
+        click.echo(f"  问题根源 at its root: {both(WORDS, shown.root_cause)}")
     if shown.merged_into:
         click.echo(f"  并入 goes on in {shown.merged_into}")
     if shown.absorbed:

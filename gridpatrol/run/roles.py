@@ -23,6 +23,7 @@ from engine.http.status import StatusServer
 from engine.lease import WRITER, Lease, LeaseName
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
+from engine.operations.draws import Draws
 from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
 from engine.rehearsals import rehearse_active
@@ -104,6 +105,9 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         intake.start()
         stack.callback(intake.stop)
         stack.enter_context(assessor_of(writer, leased=True))
+        draws = Draws(writer)
+        draws.start()
+        stack.callback(draws.stop)
         collector.spare()
         yield writer
 

@@ -21,6 +21,7 @@ from engine.http.app import create_app
 from engine.http.limits import Gate, room_for
 from engine.http.uvicorn_quirks import LimitedServer
 from engine.metrics.counters import Counters
+from engine.operations.draws import Draws
 from engine.operations.principal_changes import PrincipalChanges
 from engine.principals import Principals
 from engine.runtime import Engine
@@ -129,6 +130,8 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
             writer = Writer(engine)
             collector.spare()
             writer.start()
+            draws = Draws(writer)
+            draws.start()
             try:
                 with (
                     channels_of(settings, engine.database, engine.counters, leased=False),
@@ -136,6 +139,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
                 ):
                     yield writer
             finally:
+                draws.stop()
                 writer.stop()
 
 

@@ -9,6 +9,7 @@ from operator import or_
 from typing import TYPE_CHECKING
 
 from schemas.kinds.assessment import ASSESSMENT
+from schemas.kinds.draw import DRAW
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
@@ -17,6 +18,7 @@ from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET
 from schemas.kinds.task import TASK
+from schemas.kinds.visit import VISIT
 from schemas.members import EventData, Kind, Own
 
 KINDS: tuple[Kind, ...] = (
@@ -28,6 +30,8 @@ KINDS: tuple[Kind, ...] = (
     TASK,
     TARGET,
     ASSESSMENT,
+    DRAW,
+    VISIT,
     HOME,
 )
 

@@ -44,6 +44,7 @@ class ReportSubmitted(EventData, frozen=True, kw_only=True):
     deadline: Instant | UnsetType | None = UNSET
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
     reference: Annotated[str, Meta(max_length=80)] | None = None  # the number of the sender's own record
+    campaign: Code | None = None  # of the pack, as part of which it was found (专项行动, M100)
     description: Sealed | None = None
     reporter_name: Contact | None = None
     reporter_contact: Contact | None = None
@@ -134,8 +135,14 @@ class VerificationRecorded(EventData, frozen=True, kw_only=True):
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
 
 
+RootCause = Literal["polluter", "supervision", "service"]
+"""What lay at the root of a problem (M99): who polluted, supervision that was missing, or service that was missing."""
+
+
 class Closed(EventData, frozen=True, kw_only=True):
-    """Closed (结案): only after the problem is finally solved (M36)."""
+    """Closed (结案): only after the problem is finally solved (M36), perhaps with what lay at its root (M99)."""
+
+    root_cause: RootCause | None = None
 
 
 class Suspended(EventData, frozen=True, kw_only=True):
@@ -228,9 +235,22 @@ HOLD_PLACED, HOLD_LIFTED = "case.hold_placed", "case.hold_lifted"
 HOLDS: dict[str, type[EventData]] = {HOLD_PLACED: HoldPlaced, HOLD_LIFTED: HoldLifted}
 """What a listed supervision says to its case."""
 
+
+class Visited(EventData, frozen=True, kw_only=True):
+    """A visit says to the case that it is about what was found on site."""
+
+    visit: CaseId
+    outcome: str
+    by: Code
+
+
+VISITED = "case.visited"
+VISITS: dict[str, type[EventData]] = {VISITED: Visited}
+"""What a visit of an audit draw says to its case."""
+
 INCIDENT = Kind(
     name="incident",
-    sends=MERGING | HOLDS,
+    sends=MERGING | HOLDS | VISITS,
     events={
         "report.submitted": EventType(
             ReportSubmitted,
@@ -243,6 +263,7 @@ INCIDENT = Kind(
                 "touches": ["WY01-02"],
                 "deadline": LATER,
                 "reference": "2026-17",
+                "campaign": "three-rivers",
                 "position": {"lon": 108.845, "lat": 34.385, "crs": "CGCS2000"},
                 "evidence": [PHOTO],
                 "description": "围挡外裸土未覆盖",
@@ -276,7 +297,7 @@ INCIDENT = Kind(
         "verification.recorded": EventType(
             VerificationRecorded, "现场核查", {"outcome": "solved", "evidence": []}, "Record a check"
         ),
-        "incident.closed": EventType(Closed, "结案", {}, "Close"),
+        "incident.closed": EventType(Closed, "结案", {"root_cause": "polluter"}, "Close"),
         "incident.suspended": EventType(Suspended, "挂账", {"reason": "season", "until": LATER}, "Suspend"),
         "incident.resumed": EventType(Resumed, "恢复", {}, "Resume"),
         "incident.reassigned": EventType(Reassigned, "改派", {"to_grid": "WY02"}, "Reassign"),
@@ -317,6 +338,9 @@ INCIDENT = Kind(
         "expertise": ("专业所需", "needs other skills"),
         "nearer": ("就近处置", "nearer by"),
         "orders": ("上级指定", "ordered from above"),
+        "polluter": ("污染主体责任", "the polluter"),
+        "supervision": ("监管缺位", "supervision was missing"),
+        "service": ("服务缺位", "service was missing"),
         **WORDS_OF_PROPOSALS,
         **WORDS_OF_EXEMPTIONS,
     },

@@ -99,6 +99,10 @@ ROWS = (
     ("deadline explain WY01.none", USAGE, USAGE),
     ("demo city --database sqlite:///run.db", WRONG, TRY_AGAIN),  # it holds another history
     ("demo run --for 1 --rate 0", USAGE, USAGE),
+    ("deduction list", DONE, DONE),
+    ("deduction list --year soon", USAGE, USAGE),
+    ("draw cases NOTHING", USAGE, USAGE),
+    ("draw verify NOTHING", USAGE, USAGE),
     ("duty show WY01-01-MEMBER", DONE, DONE),
     ("duty show NOBODY", USAGE, USAGE),
     ("export map", DONE, DONE),

@@ -92,6 +92,8 @@ ASKING = [
     ("GET", "/v1/assessment", "reads"),
     ("GET", "/v1/responsible", "reads"),
     ("GET", "/v1/responsibilities", "reads"),
+    ("GET", "/v1/deductions", "reads"),
+    ("GET", "/v1/violations", "bank"),
     ("GET", "/v1/ledger.csv", "reads"),
     ("GET", "/v1/ledger.xlsx", "reads"),
     ("GET", "/v1/reports/x", "reads"),
@@ -160,6 +162,7 @@ HOLDS = {
     "speaks": {"app", "supervision"},  # whoever may speak for the post that is asked for, and who reads
     "subscribes": {"hotline", "app", "supervision"},  # who speaks or reads
     "operator": {"ops"},
+    "bank": set(),  # tests/integration/test_money.py
     "": set(TOKENS) - {"new"},
 }
 

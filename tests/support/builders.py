@@ -91,7 +91,8 @@ def arrived(said: dict[str, Any], arrival: int) -> IncomingEvent:
     assert not isinstance(envelope, Refusal), envelope
     data = decode_data(envelope)
     assert not isinstance(data, Refusal), data
-    record = Record(event=envelope, digest="d", digests=("2:d",), measured=data.measured)
+    seed = "07" * 32 if data.asks_for_bytes else ""
+    record = Record(event=envelope, digest="d", digests=("2:d",), measured=data.measured, seed=seed)
     return IncomingEvent(record, data, arrival, encode_record(record))
 
 

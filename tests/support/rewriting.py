@@ -76,7 +76,7 @@ def _value(draw: st.DrawFn, value: Any, name: str) -> Any:
         return _members(draw, value, NESTED[name])
     if isinstance(value, list) and name in NESTED:
         return [_members(draw, item, NESTED[name]) for item in value]
-    return Whole(value) if name == "stage" else value
+    return Whole(value) if name in ("stage", "share", "cases", "hits") else value
 
 
 def _text(draw: st.DrawFn, value: Any) -> str:

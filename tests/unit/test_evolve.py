@@ -60,7 +60,7 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "incident.escalated": [{"reason": "authority"}, {"reason": "coordination"}, {"reason": "cross_boundary"}],
     "handling.completed": [{}],
     "verification.recorded": [{"outcome": "solved"}, {"outcome": "unsolved"}],
-    "incident.closed": [{}],
+    "incident.closed": [{}, {"root_cause": "service"}],
     "incident.suspended": [{"reason": "season"}, {"reason": "funds", "until": instant(at("03-20 09:00"))}],
     "incident.resumed": [{}],
     "deadline.ordered": [{"limit": "3工作日"}, {"clock": "handle", "due": instant(at("03-05 09:00"))}],

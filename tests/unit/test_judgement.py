@@ -209,6 +209,7 @@ FIELD = {
     "department.arrived",
     "duty.recorded",
     "task.progressed",
+    "visit.recorded",
 }
 """What is said on site, and with a phone that may be offline."""
 NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "incident.urged", "incident.withdrawn"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from schemas import facts
 from schemas.envelope import decode_envelope
-from schemas.events import EVENT_TYPES, canonical, trigger_of
+from schemas.events import EVENT_TYPES, EVENTS, canonical, trigger_of
 from schemas.exemptions import EXEMPTIONS
 from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
@@ -133,7 +133,9 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
         trigger = trigger_of(event_type)
         if trigger in EXEMPTIONS:  # its own missed deadlines are spoken of still: tests/unit/test_exemptions.py
             continue
-        data = DATA.get(canonical(trigger), {})
+        data = DATA.get(canonical(trigger)) or (
+            EVENTS[trigger].example if trigger.startswith(("draw.", "visit.")) else {}
+        )
         refusal = second.refused(Reason.IMPOSSIBLE, trigger, CENTRE, first.now, **data)
         assert refusal.field == "subject" and third.case.id in refusal.detail, event_type
 

@@ -36,6 +36,7 @@ MORE_ROWS = {
     "bodies.csv": "WASTE,环卫所,government,T,Waste service,WASTE,,,,",
     "responsibilities.csv": "R1,WASTE,清运垃圾,lead,Clear waste,,ours,,",
     "actions.csv": "letter,督办函,Letter,,,,,,",
+    "campaigns.csv": "C,行动,Campaign,2026-01-01,2026-12-31,waste,N,",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",

@@ -13,6 +13,7 @@ from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
 from workflows.definitions.assessment import ASSESSMENT
+from workflows.definitions.draw import DRAW
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
@@ -21,6 +22,7 @@ from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.supervision import SUPERVISION
 from workflows.definitions.target import TARGET
 from workflows.definitions.task import TASK
+from workflows.definitions.visit import VISIT
 from workflows.figures import Measure
 from workflows.holding import Holder, holder_of
 from workflows.machine import Bears, Definition
@@ -35,6 +37,8 @@ KINDS: tuple[Definition, ...] = (
     TASK,
     TARGET,
     ASSESSMENT,
+    DRAW,
+    VISIT,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

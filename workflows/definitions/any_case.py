@@ -6,7 +6,7 @@ its cases take.
 
 from schemas import facts
 from schemas.refusals import Reason
-from workflows import effects, exemptions, proposals
+from workflows import effects, exemptions, proposals, visiting
 from workflows.case import TOTAL
 from workflows.figures import AFTER_EXEMPTION, Measure, Ratio, Sum
 from workflows.machine import Admission, Effect, Tolerance
@@ -66,6 +66,7 @@ RATIOS_OF_EXEMPTIONS = (
 it."""
 
 MEASURES_OF_REPORTED = (
+    *visiting.MEASURES,
     Measure("reported", facts.Reported, per="source", zh="上报的件数", en="cases reported"),
     Measure("handled", facts.Handled, zh="处置完成的次数", en="completions of handling"),
     Measure("returned", facts.Returned, zh="退回的次数", en="returns to who sent it"),
@@ -76,6 +77,13 @@ MEASURES_OF_REPORTED = (
         zh="不按责任部门派遣、改派的次数，计在派遣者的网格",
         en="cases given to another department than the pack names, at the grid of who gave them",
         charged=True,
+    ),
+    Measure(
+        "root_cause",
+        facts.RootCauseFound,
+        per="root_cause",
+        zh="结案时认定的问题根源",
+        en="closings by what lay at the root of the problem",
     ),
     Measure("suspended", facts.Suspended, zh="挂账的次数", en="suspensions"),
     Measure("urged", facts.Urged, zh="催办的次数", en="urgings by a supervisor"),

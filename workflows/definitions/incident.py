@@ -37,7 +37,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import barring, birth, effects, merging, sla
+from workflows import barring, birth, effects, merging, sla, visiting
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -132,6 +132,7 @@ TRANSITIONS = (
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.visited", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.hold_placed", (*OPEN, "merged"), "="),
     Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
@@ -359,8 +360,10 @@ EFFECTS: dict[str, Effect] = {
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
+    "incident.closed": effects.close,
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
+    "case.visited": visiting.hear,
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,
@@ -394,7 +397,7 @@ INCIDENT = define(
     admits=ADMITS,
     clocks=CLOCKS,
     measures=MEASURES,
-    ratios=RATIOS_OF_EXEMPTIONS,
+    ratios=(*RATIOS_OF_EXEMPTIONS, *visiting.RATIOS),
     aliases=ALIASES,
     escalates="incident.escalated",
     fulfils=FULFILS,

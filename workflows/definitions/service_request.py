@@ -11,7 +11,7 @@
 from schemas import facts
 from schemas.kinds import service_request
 from schemas.members import Source
-from workflows import barring, birth, effects, merging, reopening
+from workflows import barring, birth, effects, merging, reopening, visiting
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
@@ -82,6 +82,7 @@ TRANSITIONS = (
     Transition("case.evidence_added", (*OPEN, *ENDED), "="),
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.visited", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.hold_placed", (*OPEN, "merged"), "="),
     Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
@@ -126,8 +127,10 @@ EFFECTS: dict[str, Effect] = {
     "incident.merged": merging.merge(GOES_ON_IN),
     "incident.rejected": effects.note("rejected"),
     "incident.withdrawn": effects.note("withdrawn"),
+    "incident.closed": effects.close,
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
+    "case.visited": visiting.hear,
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,
@@ -153,7 +156,7 @@ SERVICE_REQUEST = define(
     },
     clocks=CLOCKS,
     measures=(*MEASURES_OF_REPORTED, REOPENED),
-    ratios=RATIOS_OF_EXEMPTIONS,
+    ratios=(*RATIOS_OF_EXEMPTIONS, *visiting.RATIOS),
     resumes="incident.resumed",
     at_end=merging.at_end,
     tolerance=TOLERANCE,

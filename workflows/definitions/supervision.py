@@ -119,7 +119,7 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *SHOWN_ENDS), "="),
 )
 
-DECIDED = "supervision.decided"
+DECIDED, RESCINDED = "supervision.decided", "rescinded"
 MOST_YEARS = 5
 """So far ahead may the day lie up to which a grid is listed."""
 

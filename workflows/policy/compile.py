@@ -26,6 +26,7 @@ from workflows.policy.model import (
     NO_ALLOWANCE,
     ActionRow,
     Authority,
+    CampaignRow,
     Category,
     Department,
     DutyRow,
@@ -99,7 +100,10 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto"),
+)
+CAMPAIGNS = Columns(
+    "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")
 )
 TABLES = (
     GRIDS,
@@ -120,6 +124,7 @@ TABLES = (
     AUTHORITY,
     SITES,
     TARGETS,
+    CAMPAIGNS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -221,6 +226,7 @@ def _assemble(
         sites=each(SITES, site_row),
         authority_rows=each(AUTHORITY, authority_row),
         targets=each(TARGETS, target_row),
+        campaigns=each(CAMPAIGNS, campaign_row),
     )
     return pack, rows
 
@@ -362,6 +368,21 @@ def action_row(row: Row) -> ActionRow:
         charged="unit" if charged == "unit" else "government" if charged else "",
         basis=row.text("basis"),
         lists=row.yes("lists"),
+        veto=row.yes("veto"),
+    )
+
+
+def campaign_row(row: Row) -> CampaignRow:
+    """A row of campaigns.csv. A campaign without an English title is called by the Chinese one."""
+    return CampaignRow(
+        code=row.code("code"),
+        title_zh=row.needed("title_zh"),
+        title_en=row.text("title_en") or row.text("title_zh"),
+        valid_from=row.day("from"),
+        valid_to=row.day("until"),
+        categories=row.words("categories"),
+        grids=row.words("grids"),
+        basis=row.text("basis"),
     )
 
 

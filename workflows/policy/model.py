@@ -170,7 +170,9 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
     categories: tuple[str, ...] = ()  # categories of cases, or actions, of which it may say so; empty: any
 
 
-OWES_NOTHING = ("intake", "inspection")
+BANK = "bank"
+"""The role of a bank's post (绿色信贷, M123): it reads the feed of decided violations, and says nothing."""
+OWES_NOTHING = ("intake", "inspection", "lot", BANK)
 """Roles that can owe no duty: systems that report by themselves, and posts that only read."""
 
 
@@ -291,6 +293,28 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     charged: Literal["", "unit", "government"] = ""  # the responsible unit, or the government or committee of the place
     basis: str = ""  # where it comes from
     lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
+    veto: bool = False  # one-vote veto: it stands in the year's sheet as a grade beside the score (M124)
+
+
+class CampaignRow(Struct, frozen=True, omit_defaults=True):
+    """One campaign (专项行动, M100): reports of these days, categories and grids may say that they are part of it."""
+
+    code: str
+    title_zh: str
+    title_en: str
+    valid_from: int = 0  # local day YYYYMMDD, inclusive
+    valid_to: int = 0  # inclusive; 0: open
+    categories: tuple[str, ...] = ()  # codes of categories and groups of them; empty: any
+    grids: tuple[str, ...] = ()  # with all below them; empty: any
+    basis: str = ""  # where it comes from
+
+    def remark(self, day: int, category: str, group: str, path: tuple[str, ...]) -> str:
+        """Why a report does not count as part of it; empty: it does."""
+        if day < self.valid_from or (self.valid_to and day > self.valid_to):
+            return "outside_days"
+        if self.categories and not {category, group} & {*self.categories}:
+            return "outside_categories"
+        return "outside_grids" if self.grids and not {*path} & {*self.grids} else ""
 
 
 MOST_FEN = 2**53 - 1
@@ -337,6 +361,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     # reason (M55); empty: whoever dispatches may, and says none
     appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
     untrained: Literal["", "remark", "refuse"] = ""  # what a post of a kind says before it is trained (M50)
+    root_cause: Literal["optional", "required"] = "optional"  # whether a closing has to name one (M99)
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -370,6 +395,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     sites: tuple[Site, ...] = ()
     authority_rows: tuple[AuthorityRow, ...] = ()  # in the place of the catalogue's levels, where one fits
     targets: tuple[TargetRow, ...] = ()  # empty: nobody signs for one
+    campaigns: tuple[CampaignRow, ...] = ()
 
 
 def encode(pack: Pack) -> bytes:

@@ -110,6 +110,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     against_table: tuple[str, ...] = ()
     appeal: str = ""
     untrained: Literal["", "remark", "refuse"] = ""
+    root_cause: Literal["optional", "required"] = "optional"
 
 
 class Settings(Table, frozen=True, kw_only=True):
@@ -240,6 +241,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         against_table=given.against_table,
         appeal=appeal_of(given.appeal, text, problems),
         untrained=given.untrained,
+        root_cause=given.root_cause,
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.actions import lint_actions, lint_called_for, lint_listed, lint_selected
 from workflows.policy.lint.assessment import lint_assessment
+from workflows.policy.lint.campaigns import lint_campaigns
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.delegation import lint_delegation
 from workflows.policy.lint.duties import lint_duties
@@ -69,6 +70,7 @@ CHECKS = (
     lint_sites,
     lint_assessment,
     lint_actions,
+    lint_campaigns,
     lint_selected,
     lint_called_for,
     lint_listed,

@@ -9,7 +9,7 @@ from schemas.events import EVENT_TYPES, trigger_of
 from schemas.members import Source
 from workflows.definitions import CLOCKS as WORDS_OF_CLOCKS
 from workflows.machine import Definition
-from workflows.policy.model import Category, Department, Grid, Pack, Post
+from workflows.policy.model import BANK, Category, Department, Grid, Pack, Post
 from workflows.policy.problems import Problems
 
 CLOCKS = tuple(WORDS_OF_CLOCKS)
@@ -24,9 +24,11 @@ ROLES = (
     "intake",
     "inspection",
     "secretary",
+    "bank",
+    "lot",
 )
-READS = "inspection"
-"""The role that reads and says nothing."""
+READS = ("inspection", BANK)
+"""The roles that read and say nothing."""
 TELL = (
     "holder",
     "holder_chief",

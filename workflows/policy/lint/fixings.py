@@ -46,7 +46,7 @@ def fixings(context: LintContext) -> tuple[Fixing, ...]:
         roles[post.grid].add(post.role)
     unborder = [g.code for g in leaves if not g.polygon] if pack.polygons != "none" else []
     unmanned = [g.code for g in leaves if not roles[g.code].issuperset(LEAF)]
-    speaking = {post.code: speaker(context, post) for post in posts if post.role != READS}
+    speaking = {post.code: speaker(context, post) for post in posts if post.role not in READS}
     mute = {who for who in speaking.values() if not any(allows(row, who) for row in pack.roles)}
     idle = [code for code, who in speaking.items() if who in mute]
     loose = [c.code for c in pack.categories if c.level not in context.levels or not held(context, c, TOTAL)]
@@ -134,7 +134,7 @@ def lint_fixings(context: LintContext) -> None:
         problems.warning(FILE, 0, "levels.posts", text, remedy)
     if duty.missing:
         text = f"{duty.lacking} of {duty.asked} posts may say nothing ({duty.listed})"
-        remedy = f"give their role a rule at their level, or let them only read: role {READS} (定职责)"
+        remedy = f"give their role a rule at their level, or let them only read: role {READS[0]} (定职责)"
         problems.warning("posts.csv", 0, "role", text, remedy)
     if standard.missing and not any(row.clock == TOTAL for row in context.pack.limits):
         text = "no category has a limit for the whole: no case is late, and none counts as due"

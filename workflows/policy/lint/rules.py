@@ -262,9 +262,9 @@ def lint_roles(context: LintContext) -> None:
             )
         if row.role not in ROLES:
             context.error(ROLES_FILE, index, "role", f"{row.role!r} is no role", one_of(ROLES))
-        elif row.role == READS:
+        elif row.role in READS:
             remedy = "take the role out; who watches deadlines, urges and orders is a supervisor"
-            context.error(ROLES_FILE, index, "role", f"rule {row.rule!r}: {READS} reads and says nothing", remedy)
+            context.error(ROLES_FILE, index, "role", f"rule {row.rule!r}: {row.role} reads and says nothing", remedy)
         elif row.role not in staffed:
             remedy = "add a post with this role to posts.csv, or take the role out"
             context.warning(ROLES_FILE, index, "role", f"rule {row.rule!r}: no post has the role {row.role}", remedy)
