@@ -9,7 +9,7 @@ the cases behind it.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 

@@ -11,7 +11,14 @@ from engine.policies import Policies
 from engine.store import sheets
 from engine.store.database import Connection
 from engine.store.sheets import SheetRow
-from engine.views.assessment import AssessmentPage, AssessmentQuestion, assessment_page, page_of, sheet_before
+from engine.views.assessment import (
+    AssessmentPage,
+    AssessmentQuestion,
+    assessment_page,
+    page_of,
+    sheet_before,
+    vetoes_of,
+)
 from engine.views.assessment_rows import rows_of, subjects_of
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
@@ -62,7 +69,11 @@ def proposals_of(connection: Connection, stored: StoredSheet) -> list[Proposal]:
 
 
 def stored_page(
-    connection: Connection, policies: Policies, hash_: str, now: int, readable: Readable = READS_EVERYTHING
+    connection: Connection,
+    policies: Policies,
+    hash_: str,
+    readable: Readable = READS_EVERYTHING,
+    now: int | None = None,
 ) -> AssessmentPage:
     """A stored sheet in words. Raises BadQuestion where there is none of this hash; Unanswerable where it is not
     read."""
@@ -72,7 +83,7 @@ def stored_page(
     sheet, register, card = stored
     subjects = subjects_of(register, card, sheet.until)
     proposed = proposals_of(connection, stored)
-    vetoes = vetoes_of(connection, register, card, sheet, now, readable)
+    vetoes = vetoes_of(connection, register, card, sheet, sheet.as_of if now is None else now, readable)
     return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored", vetoes=vetoes)
 
 
@@ -88,4 +99,4 @@ def sheet_page(
         return assessment_page(connection, policies, question, now, readable)
     if question.card or question.period or question.at:
         raise BadQuestion("hash", "a stored sheet is asked for by its hash alone", "leave out card, period and at")
-    return stored_page(connection, policies, question.hash, now, readable)
+    return stored_page(connection, policies, question.hash, readable, now)

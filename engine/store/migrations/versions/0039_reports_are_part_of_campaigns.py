@@ -1,10 +1,10 @@
-"""Reports may be part of a campaign of the pack. Revision 0040, after 0037. No case of before is part of one."""
+"""Reports may be part of a campaign of the pack. Revision 0039, after 0037. No case of before is part of one."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = '0040'
-down_revision = '0037'
+revision = '0039'
+down_revision = '0038'
 branch_labels = None
 depends_on = None
 
