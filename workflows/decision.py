@@ -14,8 +14,9 @@ from schemas.derived_ids import home_subject
 from schemas.kinds.home import HOME
 from schemas.members import EventData, Fact
 from schemas.partition import home_of
-from workflows.case import Case, Clock, apply
+from workflows.case import Case, Clock
 from workflows.clocks.calendar import Calendar
+from workflows.evolve import apply
 from workflows.policy.index import Policy
 
 

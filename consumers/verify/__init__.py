@@ -38,8 +38,9 @@ from schemas import facts
 from schemas.derived_ids import HOME
 from schemas.partition import home_of, partition_of
 from schemas.short_numbers import short_number
-from workflows.case import Case, apply, encode, responsible
+from workflows.case import Case, encode, responsible
 from workflows.definitions import comes_up, held_by, is_home, is_open, shown_path
+from workflows.evolve import apply
 from workflows.policy.index import Policy
 
 PAGE = 2000

@@ -20,9 +20,10 @@ from schemas import facts
 from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.members import EventData, Fact
 from schemas.refusals import Reason, Refusal
-from workflows.case import Case, encode, evolve
+from workflows.case import Case, encode
 from workflows.decide import IncomingEvent, fire, hear, take
 from workflows.decision import Send
+from workflows.evolve import evolve
 from workflows.policy import model
 from workflows.policy.index import Policy
 from workflows.turn import SENT, DecidedStep, Others, Result, Sent

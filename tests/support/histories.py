@@ -22,8 +22,9 @@ from schemas.exemptions import EXEMPTIONS
 from schemas.members import Fact
 from tests.support.builders import Story, arrived, at, changed, event, in_the_field, instant, subject
 from workflows import decide
-from workflows.case import Case, evolve
+from workflows.case import Case
 from workflows.definitions import DEFINITIONS, comes_up
+from workflows.evolve import evolve
 from workflows.policy.index import Policy
 from workflows.turn import Others, Result
 

@@ -31,8 +31,9 @@ from tests.support.builders import (
     in_the_field,
     instant,
 )
-from workflows.case import Case, Clock, evolve
+from workflows.case import Case, Clock
 from workflows.clocks.limits import parse_limit
+from workflows.evolve import evolve
 from workflows.policy.index import Policy
 from workflows.policy.model import LimitRow, RungRow
 

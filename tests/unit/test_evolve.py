@@ -41,10 +41,11 @@ from tests.support.builders import (
     subject,
 )
 from tests.support.examples import examples
-from workflows.case import AWAITED, Case, Clock, Owner, decode, encode, evolve
+from workflows.case import AWAITED, Case, Clock, Owner, decode, encode
 from workflows.clocks.limits import parse_limit
 from workflows.decide import quarantine, take
 from workflows.definitions import DEFINITIONS
+from workflows.evolve import evolve
 from workflows.permissions import forbid
 from workflows.policy.model import RungRow
 

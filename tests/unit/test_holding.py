@@ -34,11 +34,12 @@ from tests.support.builders import (
     weiyang,
 )
 from workflows.birth import plain
-from workflows.case import Case, Owner, decode, encode, evolve
+from workflows.case import Case, Owner, decode, encode
 from workflows.clocks.limits import parse_limit
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
 from workflows.definitions.incident import INCIDENT
+from workflows.evolve import evolve
 from workflows.holding import Holder, hold, holder_of, may_order, present, turn
 from workflows.machine import Speaker
 from workflows.policy.index import Policy

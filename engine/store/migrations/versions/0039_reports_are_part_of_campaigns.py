@@ -1,4 +1,4 @@
-"""Reports may be part of a campaign of the pack. Revision 0039, after 0037. No case of before is part of one."""
+"""Reports may be part of a campaign of the pack. Revision 0039, after 0038. No case of before is part of one."""
 
 import sqlalchemy as sa
 from alembic import op
