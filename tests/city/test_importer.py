@@ -415,6 +415,7 @@ def record() -> tuple[list[Envelope], list[ImportRemark]]:
     return [event for event in decoded if isinstance(event, Envelope)], remarks
 
 
+@pytest.mark.mechanism("M54")
 def test_every_event_of_the_record_fits_the_contract(record: tuple[list[Envelope], list[ImportRemark]]) -> None:
     found, _ = record
     data = [decode_data(event) for event in found]

@@ -147,6 +147,7 @@ def of(page: AssessmentPage, key: str) -> SubjectLine:
 # ---- the sheet ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M92")
 def test_a_sheet_counts_what_others_found_as_known_when_the_days_of_grace_were_over(db):
     page = sheet(db)
     assert (page.since, page.until, page.reading) == ("2026-01-01", "2026-03-31", "final")
@@ -228,6 +229,7 @@ def test_a_sheet_is_a_table_for_a_spreadsheet_with_columns_for_each_line(db):
     assert len(rows) == len(page.scores) and not any("/v1/" in row for row in rows)
 
 
+@pytest.mark.mechanism("M84")
 def test_the_last_of_a_district_is_proposed_and_nothing_else_happens(db):
     page = sheet(db)
     placed = [each for each in page.scores if each.place is not None]
@@ -371,6 +373,7 @@ def closing_early(quarter: Quarter) -> None:
 BEHAVIOURS = [trivial, confirmed, claimed, passing_on, rejecting, closing_early]
 
 
+@pytest.mark.mechanism("M87")
 @pytest.mark.parametrize("behaviour", BEHAVIOURS, ids=lambda each: each.__name__)
 def test_who_does_one_thing_otherwise_rises_by_the_capped_bonus_at_most(behaviour, fair, tmp_path):
     database = made(f"sqlite:///{tmp_path / 'a.db'}", behaviour)

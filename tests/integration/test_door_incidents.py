@@ -357,6 +357,7 @@ def test_a_unit_is_asked_for_what_it_holds_or_is_the_owner_of(door: Served) -> N
     assert refused["field"] == "unit"
 
 
+@pytest.mark.mechanism("M48")
 def test_the_ledger_is_a_file_of_what_was_reported(door: Served) -> None:
     answer = door.client.get("/v1/ledger.csv", params={"period": "all", "grid": "WY"})
     assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/csv")

@@ -102,6 +102,7 @@ def duties(database: Database, now: int = END, **asked: Any) -> Any:
 # ---- figures ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M13")
 def test_coverage_of_a_month_is_kept_among_what_was_due_less_the_excused(month: Engine) -> None:
     (row,) = figures(month.database, post=MEMBER).rows
     shown = {
@@ -448,6 +449,7 @@ def test_the_people_of_the_demo_record_what_the_door_says_is_owed(
         assert "gridpatrol.duty.recorded.v1" not in letters
 
 
+@pytest.mark.mechanism("M7")
 def test_duties_are_no_incidents_for_the_gauges_and_vacant_posts_are_counted(month: Engine) -> None:
     registry = CollectorRegistry()
     gauges.register(registry, month.database)

@@ -117,6 +117,7 @@ def daily(database: Database) -> list[Line]:
     return [line for line in told(database) if line.on == "daily"]
 
 
+@pytest.mark.mechanism("M19")
 def test_a_reporter_gets_one_line_a_day_with_its_cases_and_their_present_states(db):
     one, two = moved(1, 2)
     assert two.say("handling.completed", STREET)

@@ -54,6 +54,7 @@ def test_exactly_these_packs_are_shipped():
     assert sorted(shipped()) == ["boston311", "weiyang"]
 
 
+@pytest.mark.mechanism("M1", "M2")
 def test_weiyang_has_1_city_1_district_12_street_offices_and_105_communities():
     pack, told = checked("weiyang")
     assert told == []
@@ -84,6 +85,7 @@ DUTY = "对工地扬尘、焚烧垃圾、树叶、秸秆、冒黑烟等行为应
 """What it says of level 4, word by word (section five, four): two of them stand in no other list."""
 
 
+@pytest.mark.mechanism("M20", "M21")
 def test_weiyang_names_15_of_45_and_20_of_56_problems_in_the_words_of_the_plan_and_invents_none():
     pack = load_pack("weiyang")
     assert [(a.level, a.declared, a.named) for a in pack.authority] == [(2, 45, 15), (3, 56, 20)]
@@ -140,6 +142,7 @@ def test_in_weiyang_the_whole_takes_longer_than_its_parts_and_no_warning_comes_b
             assert length(rung.limit) < shortest, rung
 
 
+@pytest.mark.mechanism("M6", "M7", "M43")
 def test_every_leaf_of_weiyang_has_one_chief_one_member_and_a_sponsor():
     pack = load_pack("weiyang")
     roles: dict[str, Counter[str]] = {grid.code: Counter() for grid in pack.grids}
@@ -151,6 +154,7 @@ def test_every_leaf_of_weiyang_has_one_chief_one_member_and_a_sponsor():
     assert all(office == {"chief": 1, "member": 3, "sponsor": 1, "secretary": 1} for office in offices)
 
 
+@pytest.mark.mechanism("M11")
 def test_the_six_fixings_of_weiyang_are_whole_and_boston_says_what_its_record_does_not_show():
     """定区域、定人员、定职责、定标准、定流程 (M11)."""
     counted = [

@@ -464,6 +464,7 @@ def test_a_case_due_this_very_instant_is_not_overdue(db, after, overdue):
     assert (row.overdue, row.not_due) == (overdue, 1 - overdue)
 
 
+@pytest.mark.mechanism("M4")
 def test_open_cases_are_counted_by_who_must_act_too(db):
     """Two that lie in one leaf: one with the department that handles it, one with the street that must accept it."""
     handled, reported = Teller(1), Teller(2)

@@ -36,6 +36,7 @@ def outcomes(phone: Phone) -> list[str]:
     return [outcome for _, outcome, _ in phone.said()]
 
 
+@pytest.mark.mechanism("M53")
 def test_what_was_said_offline_in_any_order_is_sent_once_and_all_of_it_is_learned(door: Served, tmp_path: Path) -> None:
     phone, case, slept = Phone(str(tmp_path / "p.db"), NOWHERE, MEMBER), new_subject("WY01"), list[float]()
     assert is_subject(case)

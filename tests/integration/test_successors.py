@@ -155,6 +155,7 @@ REQUESTS = {
 """Every state of the service request, likewise."""
 
 
+@pytest.mark.mechanism("M3")
 @pytest.mark.parametrize("kind", ["incident", "service_request"])
 def test_a_district_is_cut_anew_and_no_case_is_stranded_in_any_state(
     database_url: str, tmp_path: Path, kind: str
@@ -239,6 +240,7 @@ def test_a_duty_of_a_grid_that_ended_is_void_once_and_its_successor_owes_its_own
         check_export(line, tmp_path)
 
 
+@pytest.mark.mechanism("M3")
 def test_a_street_that_is_dissolved_goes_on_in_another_with_all_that_lies_in_it(line: Line, tmp_path: Path) -> None:
     """WY01 ends with its leaves. One of them names nobody: what lies there stays, and who had to act on it does not."""
     leaves = {grid.code.replace("-", "_"): "WY02-01" for grid in weiyang().pack.grids if grid.parent == "WY01"}

@@ -124,6 +124,7 @@ def test_a_limit_of_supervision_names_an_action():
 # ---- the sample pack ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M59", "M60", "M118", "M124", "M132", "M136")
 def test_the_sample_pack_has_the_actions_of_the_texts_each_with_its_basis():
     actions = shipped().actions
     assert {"letter", "special", "unannounced", "listed", "watch", "interview", "circular", "exposure"} <= set(actions)

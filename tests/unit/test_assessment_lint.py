@@ -228,6 +228,7 @@ def test_what_changes_in_a_card_is_told_in_words():
     assert len(said) == 3
 
 
+@pytest.mark.mechanism("M57")
 def test_the_cards_of_the_sample_say_where_they_come_from():
     pack = load_pack("weiyang")
     said = [*(row.basis for row in pack.indicators), *(row.basis for row in pack.scorecards)]

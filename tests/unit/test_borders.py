@@ -10,6 +10,7 @@ import math
 from itertools import pairwise
 from random import Random
 
+import pytest
 import shapely
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,6 +61,7 @@ def test_every_point_lies_where_shapely_finds_it(seed, grids):
             assert borders.around(x, y), "the grids fill the rectangle"
 
 
+@pytest.mark.mechanism("M4")
 def test_a_corner_on_a_neighbours_edge_stays_on_it():
     """T-junction: without noding the corner is snapped away from the long edge."""
     left, right, corner = (WEST, SOUTH), (WEST + 0.00100003, SOUTH + 0.00033337), 0.37

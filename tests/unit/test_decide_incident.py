@@ -60,6 +60,7 @@ def evidenced(by: str) -> facts.Evidenced:
 # ---- the main line ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M51")
 def test_a_problem_found_on_patrol_is_dissuaded_reported_handled_verified_and_closed():
     """巡查、发现、劝阻、上报、处置、反馈、核查、结案 (M51): the states in order, each by the one whose duty it is."""
     story = Story().found(DUST)

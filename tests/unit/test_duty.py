@@ -120,6 +120,7 @@ class Round(Story):
 # ---- borne and kept ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M13")
 def test_a_patrol_is_held_by_its_post_and_due_with_the_last_millisecond_of_its_day():
     patrol = Round()
     assert patrol.case.state == "owed"
@@ -153,6 +154,7 @@ def test_walking_twice_is_one_patrol_and_both_records_are_kept():
     assert patrol.counts == {"due": 1, "kept": 1}
 
 
+@pytest.mark.mechanism("M45", "M46")
 def test_two_inspections_of_a_month_are_two_days_with_photos_and_the_form():
     """每月至少对包抓网格实地检查两次，将检查照片、领导带队检查登记表等材料报区治污减霾办 (M45, M46)."""
     inspection = Round("INSPECT-STREET", DISTRICT_LEADER)

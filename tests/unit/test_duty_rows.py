@@ -10,6 +10,7 @@ from engine.packs import load_pack
 from tests.support.builders import changed, shipped
 from tests.unit.test_pack_lint import TEXTS as TINY
 from tests.unit.test_pack_lint import told
+from workflows.figures import period_bounds
 from workflows.policy import model
 from workflows.policy.compile import compile_pack, compile_rows
 from workflows.policy.duties import is_owed
@@ -47,6 +48,7 @@ def small(row: str = "") -> Policy:
 # ---- who owes what ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M44", "M45", "M47")
 def test_every_leaf_is_patrolled_daily_and_leaders_make_their_rounds():
     """M13, M44-M47: 105 leaves, 12 sponsored street offices and committees, 105 sponsored leaves."""
     policy = shipped()
@@ -65,6 +67,32 @@ def test_a_home_knows_what_its_own_posts_owe():
     homes = {grid.code for grid in shipped().pack.grids if grid.level == 3}
     assert sum(len(shipped().duties_of(home)) for home in homes) == 105 + 210 + 12 + 12
     assert shipped().duties_of("WY") == ()
+
+
+# what the texts ask for at intervals -> a row of duties.csv, the first day of a period of it, a day within that
+ROUNDS = {
+    "a county leader leads an inspection each month": ("R,督导,chief,2,,month,1,,,,,M81", 20260301, 20260302),
+    "a yearly debrief": ("R,述职,chief,3,,year,1,,,,,M95", 20260101, 20260201),
+    "hard cases are reviewed each quarter": ("R,难点,chief,2,,quarter,1,,,,,M129", 20260401, 20260501),
+    "training twice a year": ("R,培训,chief,2,,half,1,,,,,M131", 20260701, 20260801),
+    "reception of the public each half-month": ("R,接访,chief,2,,half_month,1,,,,,M135", 20260316, 20260317),
+    "a weekly check": ("R,督查,chief,3,,week,1,,,,,M114", 20260302, 20260303),
+}
+
+
+@pytest.mark.mechanism("M81", "M95", "M114", "M129", "M131", "M135")
+@pytest.mark.parametrize(("row", "begins", "later"), ROUNDS.values(), ids=ROUNDS)
+def test_what_the_texts_ask_for_at_intervals_is_a_row(row, begins, later):
+    """M81, M95, M114, M129, M131, M135: such a row is owed once for each of its periods, by the chiefs of its level."""
+    assert [line for line in findings(row + "\n") if line.startswith("error")] == []
+    policy = small(row + "\n")
+    duty = policy.duties["R"]
+    owing = [post for home in policy.grids for each, post in policy.duties_of(home) if each.code == "R"]
+    assert owing and {policy.grids[policy.posts[post].grid].level for post in owing} == set(duty.levels)
+    post = policy.posts[owing[0]]
+    assert is_owed(duty, post, begins, policy)
+    assert period_bounds(later, duty.period) == period_bounds(begins, duty.period)
+    assert period_bounds(begins, duty.period)[0] == begins
 
 
 def test_vacant_posts_and_systems_owe_nothing():

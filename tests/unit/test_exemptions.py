@@ -197,6 +197,7 @@ def test_where_nothing_is_asked_for_nothing_is_decided() -> None:
         assert story.refused(Reason.IMPOSSIBLE, trigger, DISTRICT, clock="handle").field == "data.clock"
 
 
+@pytest.mark.mechanism("M86")
 def test_tolerance_asks_for_four_conditions_three_of_which_the_case_shows() -> None:
     story = reported_late()
     story.done(ASK, MEMBER, clock="report", ground="tolerance")

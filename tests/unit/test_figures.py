@@ -13,6 +13,7 @@ from workflows.definitions import DEFINITIONS
 from workflows.figures import PERIODS, Rate, derived, period_bounds, publication_day, rate, rates, to_day
 
 
+@pytest.mark.mechanism("M90", "M114")
 @pytest.mark.parametrize(
     ("day", "period", "first", "last"),
     [

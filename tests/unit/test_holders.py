@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
+import pytest
+
 from engine.views.holders import CaseHistory, ClockOutcome, HeldSpan, held_spans, history_of, outcomes_of
 from engine.views.names import Names
 from schemas import facts
@@ -63,6 +65,7 @@ def test_a_clock_is_late_where_its_deadline_was_missed_and_only_there() -> None:
     assert late > 5
 
 
+@pytest.mark.mechanism("M29")
 def test_late_is_said_in_the_clock_s_own_time_and_nights_count_only_where_they_do() -> None:
     """Accepting is due in working hours: what is due at noon on a Monday and done on Tuesday morning is hours late."""
     case = Teller(1)

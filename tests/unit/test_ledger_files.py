@@ -59,6 +59,7 @@ def book(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return openpyxl.load_workbook(folder / "a.xlsx")
 
 
+@pytest.mark.mechanism("M48")
 def test_each_kind_has_a_sheet_with_heads_in_two_languages_that_stay_in_sight(book: Any) -> None:
     assert book.sheetnames == ["网格事件", "履职", "说明 about"]
     sheet = book["网格事件"]

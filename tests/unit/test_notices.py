@@ -121,6 +121,7 @@ def test_what_was_put_aside_until_a_day_arrives_again_on_it():
 # ---- what was decided, and how it ended -------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M19")
 @pytest.mark.parametrize(
     ("trigger", "by", "data", "move"),
     [

@@ -692,6 +692,7 @@ def test_a_horizon_that_is_near_or_past_is_told(day, expected):
     assert all(problem.severity == "warning" for problem in problems)
 
 
+@pytest.mark.mechanism("M5")
 def test_a_grid_that_has_ended_leaves_no_blank_spot_and_overlaps_nobody():
     old = '{"type": "Feature", "properties": {"code": "OLD"}, "geometry": {"type": "Polygon", "coordinates": '
     old += "[[[-9.2, 38.75], [-9.1, 38.75], [-9.1, 38.8], [-9.2, 38.75]]]}},\n"

@@ -186,6 +186,7 @@ def test_a_member_reports_for_its_own_grid_only():
     story.refused(Reason.FORBIDDEN, "report.submitted", "WY01-02-MEMBER", category=BARE, source="patrol", grid=LEAF)
 
 
+@pytest.mark.mechanism("M37")
 def test_level_4_does_not_handle_and_level_3_does_not_dissuade():
     """`三级、四级网格的巡查、发现、上报、及时处置的基础作用` (M37), each its own."""
     story = Story().found(DUST)
@@ -202,6 +203,7 @@ def test_a_neighbouring_grid_does_not_check_nor_close():
     story.done("incident.closed", CENTRE)
 
 
+@pytest.mark.mechanism("M39")
 def test_discipline_inspection_has_posts_that_read_and_say_nothing():
     """`配合市纪检监察部门…进行监督考核` (M39): at the city and at the district."""
     posts = [post for post in weiyang().pack.posts if post.role == "inspection"]

@@ -56,6 +56,7 @@ def dissuaded_in_vain(category: str = DUST, rules: Policy | None = None, **data:
 # ---- level 4 ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M14")
 def test_level_4_informs_and_dissuades_before_it_reports():
     """四级网格: `对工地扬尘、焚烧垃圾、树叶、秸秆、冒黑烟等行为应进行告知劝阻` (M14)."""
     story = Story().found(DUST)
@@ -66,6 +67,7 @@ def test_level_4_informs_and_dissuades_before_it_reports():
     assert story.case.checks == (4,)
 
 
+@pytest.mark.mechanism("M15")
 @pytest.mark.parametrize("outcome", ["ineffective", "impossible"])
 def test_level_4_reports_when_dissuasion_fails_or_is_impossible(outcome):
     """`在告知劝阻无效或无法告知劝阻的情况下，应迅速将情况直接上报` (M15)."""
@@ -83,6 +85,7 @@ def test_level_4_does_not_report_before_it_has_dissuaded():
     assert story.case.state == "discovered"
 
 
+@pytest.mark.mechanism("M16")
 @pytest.mark.parametrize(("category", "grid"), [(DUST, "WY01"), (METRO, "WY")])
 def test_level_4_reports_to_the_upper_grid_with_authority(category, grid):
     """`上报到有处置权的上级网格或相关职能部门协调处置` (M16): over the head of level 3 where that has no authority."""
@@ -91,6 +94,7 @@ def test_level_4_reports_to_the_upper_grid_with_authority(category, grid):
     assert owner(story) == (grid, len(weiyang().path(grid)), "")
 
 
+@pytest.mark.mechanism("M16")
 def test_level_4_reports_to_level_3_where_the_catalogue_names_no_authority():
     """`劝阻无果及时上报三级网格` (section six): the default of the pack."""
     rules = changed(categories=())
@@ -98,6 +102,7 @@ def test_level_4_reports_to_level_3_where_the_catalogue_names_no_authority():
     assert routing.upward(case, rules, rules) == Owner("WY01", 3)
 
 
+@pytest.mark.mechanism("M10")
 def test_level_4_reports_to_the_department_with_authority():
     """`上报到有处置权的上级网格或相关职能部门` (M16)."""
     story = dissuaded_in_vain()
@@ -106,6 +111,7 @@ def test_level_4_reports_to_the_department_with_authority():
     story.done("incident.accepted", "WY-BUILD-H")
 
 
+@pytest.mark.mechanism("M17")
 def test_level_4_copies_the_leader_who_sponsors_its_grid():
     """`同时上报包抓领导` (M17, M43): a copy, ownership is elsewhere."""
     story = dissuaded_in_vain()
@@ -122,6 +128,7 @@ def test_whatever_a_leaf_finds_it_dissuades_first():
         assert story.case.clock("dissuade") is not None, category
 
 
+@pytest.mark.mechanism("M28", "M69")
 @pytest.mark.parametrize("offline", [False, True])
 def test_what_dissuasion_solves_is_found_solved_checked_and_closed_in_one_visit(offline):
     """`情况现场检查、问题现场整改、结果现场上报` (M69): nobody above has to act, be the phone heard late or not.
@@ -184,6 +191,7 @@ def test_a_department_that_nobody_knows_or_that_serves_elsewhere_gets_no_report(
 # ---- levels 3, 2 and 1 ------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M23")
 @pytest.mark.parametrize(
     ("post", "source", "category", "state", "grid"),
     [
@@ -204,6 +212,7 @@ def test_what_levels_3_and_2_find_themselves_starts_where_it_will_be_handled(pos
     assert (story.case.state, story.case.owner.grid) == (state, grid)
 
 
+@pytest.mark.mechanism("M17")
 def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor():
     """`上报到一级、二级网格及市、区相关职能部门协调处置，同时上报包抓领导` (section five, three)."""
     story = Story().reported(BARE).accepted()
@@ -217,6 +226,7 @@ def test_level_3_reports_to_level_2_and_its_departments_and_copies_its_sponsor()
     assert story.case.state == "reported"
 
 
+@pytest.mark.mechanism("M22")
 def test_level_3_reports_to_level_1_what_belongs_there_and_copies_level_2_and_the_departments_of_both():
     """`应迅速将情况上报到一级、二级网格及市、区相关职能部门协调处置，同时上报包抓领导` (M17, M25)."""
     copied = facts.Copied(posts=("WY01-SPONSOR", "WY-CHIEF", "WY-OFFICE"), departments=("XA-FUNC", "WY-BUILD"))
@@ -290,6 +300,7 @@ def test_a_pack_that_says_nothing_of_it_copies_no_level_that_is_passed_over():
     assert story.one(facts.Copied) == facts.Copied(posts=("WY01-01-SPONSOR",))
 
 
+@pytest.mark.mechanism("M25")
 def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
     """`如属于一级网格处置`: level 3 holds it by mistake, the catalogue gives it to level 1."""
     story = Story().reported(SEWERS)
@@ -299,6 +310,7 @@ def test_an_escalation_for_want_of_authority_goes_to_the_level_that_has_it():
     assert owner(story) == ("XA", 1, "")
 
 
+@pytest.mark.mechanism("M26")
 def test_level_2_reports_to_level_1_and_copies_the_citys_departments_but_no_leader():
     """`应迅速将情况上报到一级网格协调处理处置，同时上报市级相关职能部门` (M26)."""
     story = Story().reported(OUTLET).accepted(DISTRICT)
@@ -329,6 +341,7 @@ def test_an_order_may_name_a_grid_above_but_no_other():
     assert owner(story) == ("XA", 1, "")
 
 
+@pytest.mark.mechanism("M27")
 def test_by_level_each_case_has_one_owner():
     """`实行逐级负责，分级办理` (M27): escalating passes ownership on, it does not share it."""
     story = Story().reported(BARE).accepted()
@@ -340,6 +353,7 @@ def test_by_level_each_case_has_one_owner():
 # ---- sponsors ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M128")
 @pytest.mark.parametrize(
     ("sponsor", "source", "category", "grid", "copied"),
     [
@@ -378,6 +392,7 @@ def test_a_sponsor_reports_from_its_own_grid_what_it_inspected_and_may_take_it_b
 # ---- across borders ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M31")
 @pytest.mark.parametrize(
     ("touches", "grid"),
     [
@@ -400,6 +415,7 @@ def test_level_3_does_not_keep_what_it_finds_across_its_border():
     assert (story.case.state, story.case.owner.grid) == ("reported", "WY")
 
 
+@pytest.mark.mechanism("M30", "M32")
 def test_what_crosses_the_border_of_districts_goes_to_level_1():
     """`对区县跨界问题上报一级网格管理机构`, `协调解决区县跨界污染问题` (M30, M32)."""
     rules = changed(grids=(*weiyang().pack.grids, Grid("BL", "邻区（示例）", 2, "XA"), Grid("BL01", "邻街", 3, "BL")))
@@ -510,6 +526,7 @@ def test_what_has_no_place_lives_at_the_root_and_lies_where_the_speaker_stands()
 # ---- departments ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M18")
 def test_where_a_department_solves_the_grid_assists():
     """`相关职能部门到达现场后，配合有关工作人员处理环境污染问题` (M18)."""
     story = Story().reported(BARE).accepted()
@@ -522,6 +539,7 @@ def test_where_a_department_solves_the_grid_assists():
     story.done("handling.completed", "WY-URBAN-H")
 
 
+@pytest.mark.mechanism("M18")
 def test_a_grid_assists_the_department_that_it_reported_to_once_that_is_on_site():
     """`相关职能部门到达现场后，配合` (M18), without a dispatch."""
     story = dissuaded_in_vain()
@@ -533,6 +551,7 @@ def test_a_grid_assists_the_department_that_it_reported_to_once_that_is_on_site(
     assert story.case.state == "handling"
 
 
+@pytest.mark.mechanism("M10")
 def test_a_report_may_name_the_department_that_is_responsible():
     story = Story().reported(BARE, department="WY-GREEN")
     assert owner(story) == ("WY01", 3, "WY-GREEN")
@@ -557,6 +576,7 @@ def test_dispatch_goes_only_to_departments_that_serve_the_place():
     story.refused(Reason.FORBIDDEN, "department.arrived", "WY-URBAN-H", department="WY-URBAN")
 
 
+@pytest.mark.mechanism("M55")
 def test_the_centre_may_dispatch_and_reassign_over_the_heads_of_the_grids():
     """`统一调度指挥全区各级、各部门` (M55)."""
     story = Story().reported(BARE)
@@ -615,6 +635,7 @@ def test_who_gets_a_case_back_cannot_say_handled():
 # ---- checks on site ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M33")
 def test_after_level_1_the_levels_below_check_down_to_the_last():
     """一级网格: `处置完后，反馈二级、三级、四级网格现场核查直至结案` (M33)."""
     story = Story().reported(SEWERS).accepted(CITY).handled(CITY)
@@ -627,12 +648,14 @@ def test_after_level_1_the_levels_below_check_down_to_the_last():
     assert story.case.state == "verified"
 
 
+@pytest.mark.mechanism("M34")
 def test_after_level_2_levels_3_and_4_check():
     """二级网格: `处置完毕后，反馈三级、四级网格现场核查直至结案` (M34)."""
     story = Story().reported(OUTLET).accepted(DISTRICT).handled(DISTRICT)
     assert (story.case.state, story.case.checks) == ("feedback", (3, 4))
 
 
+@pytest.mark.mechanism("M34")
 def test_after_level_3_level_4_checks():
     """三级网格: `处置完毕后，反馈四级网格现场核查直至结案` (M34)."""
     story = Story().reported(BARE).accepted().handled()
@@ -666,6 +689,7 @@ def test_a_pack_may_ask_for_the_last_check_only():
     assert (story.case.state, story.case.checks) == ("verifying", (4,))
 
 
+@pytest.mark.mechanism("M35")
 @pytest.mark.parametrize(("category", "by"), [(BARE, STREET), (OUTLET, DISTRICT), (SEWERS, CITY)])
 def test_unsolved_goes_to_level_3_again_whoever_handled_it(category, by):
     """`如仍未解决，则再次上报三级网格处置` (M35)."""
@@ -707,6 +731,7 @@ def test_a_loop_alerts_under_a_pack_that_has_no_table_of_notices():
     assert alarm.to == (DISTRICT, "WY-SUPERVISOR", "WY-SUPERVISOR-2", "WY01-SPONSOR")
 
 
+@pytest.mark.mechanism("M36")
 def test_closed_only_after_it_is_finally_solved_and_by_an_act_of_its_own():
     """`直至问题最终解决，方可办理结案手续` (M36)."""
     story = Story().reported(BARE).accepted().handled()
@@ -794,6 +819,7 @@ def test_a_rung_that_tells_the_holder_means_those_above_it_and_any_other_those_a
     assert routing.recipients(("owner_chief", "upper_chief"), case, register, 0, leaf) == (CITY,)
 
 
+@pytest.mark.mechanism("M8")
 def test_a_grid_without_department_is_told_through_its_members_and_chief():
     story = Story().reported(BARE)
     told = routing.recipients(("owner",), story.case, story.register, 0, present(story.case, story.register))

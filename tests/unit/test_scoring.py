@@ -81,6 +81,7 @@ def test_a_line_is_rounded_once_and_half_up():
     assert [found[code].total for code in "ABC"] == [1, 2, 0]  # 0.5 → 1, 1.5 → 2, 0.25 → 0 hundredths
 
 
+@pytest.mark.mechanism("M62", "M83")
 def test_a_share_that_is_better_lower_and_a_bonus_on_top_that_is_capped():
     tallies = [
         *shares(A=(19, 20), B=(19, 20)),
@@ -128,6 +129,7 @@ def test_a_rate_is_standardised_to_the_mix_of_the_peers():
     assert (a.place, a.tied, b.place, b.tied) == (1, True, 1, True)
 
 
+@pytest.mark.mechanism("M56")
 def test_peers_are_compared_among_themselves_only():
     named = [Subject("A", "street", ("XA", "WY", "A")), Subject("B", "committee", ("XA", "WY", "B"))]
     a, b = sheet_of(card(line(SHARE, 100, 0, 100)), shares(A=(1, 2), B=(1, 4)), named).scores
@@ -162,6 +164,7 @@ def told(found: list[Proposal]) -> list[tuple[str, int, bool]]:
 SEVEN = {f"W{k}": 10 * k for k in range(1, 8)}
 
 
+@pytest.mark.mechanism("M84")
 def test_the_last_three_are_proposed_where_more_than_six_have_a_place():
     assert told(proposals("last:3", SEVEN)) == [("W3", 5, False), ("W2", 6, False), ("W1", 7, False)]
     assert proposals("last:3", {code: SEVEN[code] for code in list(SEVEN)[1:]}) == []
@@ -169,6 +172,7 @@ def test_the_last_three_are_proposed_where_more_than_six_have_a_place():
     assert told(proposals("below:20", SEVEN)) == [("W1", 7, False)]
 
 
+@pytest.mark.mechanism("M93")
 def test_within_each_district_they_are_the_last_of_that_district():
     found = proposals("last:1@2", SEVEN | {"N1": 90, "N2": 91, "N3": 92, "E1": 1, "E2": 2})
     assert [(each.subject, each.within, each.of) for each in found] == [("N1", "N", 3), ("W1", "W", 7)]
@@ -212,6 +216,7 @@ def rates(sides: dict[tuple[str, str], tuple[int, int]]) -> list[Tally]:
     return [Tally(code, "on-time", group, *both) for (code, group), both in sides.items()]
 
 
+@pytest.mark.mechanism("M83")
 @given(TALLIES)
 def test_totals_are_bounded_and_places_are_counted_from_the_best(sides):
     sheet = sheet_of(card(line(SHARE, 100, 20, 90)), rates(sides))
@@ -262,6 +267,7 @@ def test_equal_rates_per_group_score_equally_whatever_the_mix_and_the_order(side
 # ---- what an indicator adds up ------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M87")
 def test_an_indicator_counts_by_who_found_the_problem():
     rows = [
         Counted("WY01", "dust", "on_time", "WY-12345", False, 5),
@@ -303,6 +309,7 @@ def test_what_is_expected_counts_grids_and_periods_whoever_is_there():
     assert expected(changed(policy, grids=ended), 3, 20260302, 20260308)["WY01"] == found["WY01"] - 4
 
 
+@pytest.mark.mechanism("M78")
 def test_a_card_goes_on_until_one_of_a_later_year_replaces_it():
     rows = tuple(ScorecardRow("C", year, "year", "grid", 3, "on-time", 10, 0, 100) for year in (2024, 2026))
     pack = changed(indicators=(SHARE,), scorecards=rows).pack

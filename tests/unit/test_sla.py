@@ -407,6 +407,7 @@ def test_alerts_are_resolved_when_the_clock_stops():
     assert story.one(facts.ClockStopped).result == "overdue"
 
 
+@pytest.mark.mechanism("M25")
 def test_escalation_by_timeout_only_where_the_pack_says_so():
     """Off in the sample: its plan escalates on authority, coordination and borders, not on time."""
     assert not [row for row in weiyang().pack.rungs if row.act]
@@ -822,6 +823,7 @@ def test_quiet_hours_may_lie_within_a_day_and_exempt_a_clock(options, quiet):
 # ---- rectification ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M24")
 def test_the_responsible_unit_is_ordered_to_rectify_on_a_clock_of_its_own():
     """`督促责任单位及时整改` (M24): beside the clock of the one who handles."""
     story = handling(small(limits=limits(("handle", "4工作时"), ("rectify", "5工作日"))), unit="SITE-0042")

@@ -187,6 +187,7 @@ def test_it_is_cleared_without_an_answer_where_the_action_asks_none():
     letter.parked("supervision.cleared", OFFICE)  # it waits for the answer and its review
 
 
+@pytest.mark.mechanism("M60")
 def test_nobody_decides_what_he_has_proposed():
     letter = Supervised().proposed()
     assert letter.refused(Reason.FORBIDDEN, "supervision.decided", SUPERVISOR).field == "actor"
@@ -277,6 +278,7 @@ def test_what_nobody_above_may_decide_is_not_proposed():
     assert refused.field == "data.action"
 
 
+@pytest.mark.mechanism("M80")
 def test_who_decides_is_said_by_action():
     exposure = Supervised().proposed("exposure")
     assert exposure.case.owner == Owner("XA", 1)
@@ -291,6 +293,7 @@ def test_who_decides_is_said_by_action():
     )
 
 
+@pytest.mark.mechanism("M121")
 @pytest.mark.parametrize(
     ("action", "count", "amount", "charged"),
     [
@@ -434,6 +437,7 @@ def answered(supervised: Supervised, now: int) -> None:
     supervised.done("supervision.reviewed", OFFICE, outcome="passed")
 
 
+@pytest.mark.mechanism("M79")
 def test_a_listed_case_does_not_end_before_it_is_cleared_and_is_cleared_after_its_last_check():
     case = Story(number=9).reported(BARE).accepted()
     account = listed(case)
