@@ -151,6 +151,7 @@ def town(url: str, partitions: int = 1) -> Iterator[Line]:
         yield line
 
 
+@pytest.mark.mechanism("M57", "M82")
 def test_a_sheet_is_computed_when_its_time_has_come_and_once(database_url: str, tmp_path: Path) -> None:
     with town(database_url) as line:
         engine = line.engine

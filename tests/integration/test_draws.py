@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from consumers.performance import consume
 from consumers.verify import mismatches, verify
@@ -97,6 +98,7 @@ def mentions(door: Served, name: str, *words: str) -> bool:
     return any(word in answer.text for word in words for answer in answers if answer.status_code == 200)
 
 
+@pytest.mark.mechanism("M97")
 def test_it_is_drawn_once_visited_by_its_office_and_recomputed_by_anybody(database_url: str, tmp_path: Path) -> None:
     with prepared(database_url, principals=principals(tmp_path)) as engine:
         engine.consumers = [consume.consume, *engine.consumers]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from msgspec.structs import replace
 
 from consumers.performance import consume
@@ -86,6 +87,7 @@ def begin(engine: Engine, then: int) -> None:
     say(engine, "report.submitted", HOTLINE, OUTSIDE, then + 21 * HOUR, **found)
 
 
+@pytest.mark.mechanism("M121", "M123", "M124")
 def test_money_banks_vetoes_and_campaigns(database_url: str, tmp_path: Path) -> None:
     with prepared(database_url, principals=principals(tmp_path)) as engine:
         engine.consumers = [consume.consume, *engine.consumers]

@@ -158,6 +158,7 @@ PERIODIC = [name for name in REPORTS if REPORTS[name].of_a_period]
 # ---- figures ------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M58", "M91")
 @pytest.mark.parametrize("name", ["bulletin", "half-year"])
 def test_a_bulletin_has_the_figures_of_the_view_grid_by_grid(door: Served, name: str) -> None:
     now = now_ms()
@@ -202,6 +203,7 @@ def test_a_trend_adds_up_to_its_period(door: Served) -> None:
         assert sum(column(trend, "上报")) == column(table(document, "总体"), "上报")[0] > 0
 
 
+@pytest.mark.mechanism("M98")
 def test_a_period_that_is_over_lists_what_was_open_then(door: Served) -> None:
     now = now_ms()
     document = made(door, "bulletin", now, period=days_ago(61, now))
@@ -210,6 +212,7 @@ def test_a_period_that_is_over_lists_what_was_open_then(door: Served) -> None:
     assert [when[:7] <= month for when in column(listed, "上报")] == [True] * column(table(document, "总体"), "在办")[0]
 
 
+@pytest.mark.mechanism("M111")
 def test_evidence_lists_what_was_open_for_longer_than_thirty_days(door: Served) -> None:
     now = now_ms()
     document = made(door, "evidence", now, period=days_ago(0, now))
@@ -236,6 +239,7 @@ def test_a_ranking_has_the_sheet_of_the_card_and_nothing_that_it_proposes(door: 
     assert "建议" not in FORMATS["csv"].write(document).decode()
 
 
+@pytest.mark.mechanism("M133")
 def test_rounds_have_every_duty_of_the_sponsors_with_its_records(door: Served) -> None:
     now = now_ms()
     day = DAYS.local_day(now - 4 * DAY)
@@ -285,6 +289,7 @@ def test_every_file_of_a_report_has_the_tables_of_its_document(door: Served, nam
 # ---- who reads ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M127")
 @pytest.mark.parametrize("name", PERIODIC)
 def test_a_report_is_of_what_its_reader_reads(door: Served, name: str) -> None:
     path = f"/v1/reports/{name}"
@@ -313,6 +318,7 @@ def test_what_is_concealed_is_in_no_report_of_anybody(door: Served) -> None:
     assert shown in then and hidden not in then
 
 
+@pytest.mark.mechanism("M115")
 def test_a_letter_is_as_it_was_served_and_there_is_none_before(door: Served) -> None:
     answer = asked(door, "street", "/v1/reports/letter", id=SERVED, format="docx")
     assert answer.status_code == 200, answer.text
@@ -361,6 +367,7 @@ def test_each_format_is_sent_as_what_it_is(door: Served) -> None:
 # ---- one map, one net, one set of standards -----------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M12")
 def test_the_map_has_each_grid_with_its_owner_and_what_is_open_in_it(door: Served) -> None:
     answer = asked(door, "all", "/v1/grids.geojson")
     assert answer.headers["content-type"].startswith("application/geo+json")
@@ -375,6 +382,7 @@ def test_the_map_has_each_grid_with_its_owner_and_what_is_open_in_it(door: Serve
     assert problem(asked(door, "street", "/v1/grids.geojson", grid="WY02"), 403)["field"] == "grid"
 
 
+@pytest.mark.mechanism("M12", "M134")
 def test_organisation_and_workflow_are_those_of_the_active_pack(door: Served) -> None:
     net, standards = (asked(door, "street", f"/v1/{name}").json() for name in ("organisation", "workflow"))
     with door.engine.database.read() as connection:

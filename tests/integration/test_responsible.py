@@ -93,6 +93,7 @@ def test_the_owner_is_who_gets_a_report_of_it_from_there(engine: Engine, categor
     assert {each.code for each in found.posts} >= {each.code for each in found.chief}
 
 
+@pytest.mark.mechanism("M65")
 def test_an_answer_names_duty_text_part_basis_posts_and_how_long_it_may_take(engine: Engine) -> None:
     found = ask(engine, category=DUST)
     assert [(each.duty, each.body.code, each.part_zh, each.duty_zh, each.basis) for each in found.duties] == [
@@ -137,6 +138,7 @@ def one(engine: Engine, body: str) -> ListLine:
     return line
 
 
+@pytest.mark.mechanism("M66")
 def test_who_signs_a_list_has_signed_it_until_it_changes(engine: Engine) -> None:
     assert signed_of(lists(engine)) == {"GOV": (0, 1), "HAZE": (0, 1), "STREET": (0, 1)}
     first = one(engine, "GOV").hash

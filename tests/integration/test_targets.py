@@ -65,6 +65,7 @@ def begin(engine: Engine, then: int) -> None:
     say(engine, "measurement.recorded", MONITOR, "hazardous-waste", later, 3, **value, value="98.0")
 
 
+@pytest.mark.mechanism("M101", "M140")
 def test_what_was_measured_says_what_came_of_a_target_and_opens(database_url: str, tmp_path: Path) -> None:
     database = open_at_this_release(database_url)
     engine = Engine(database, Settings(database=database_url, partitions=4), [consume.consume, fold.consume])
@@ -125,6 +126,7 @@ def test_what_was_measured_says_what_came_of_a_target_and_opens(database_url: st
     assert "已被更正 corrected" in alone.output and "before missed 97.9" in alone.output, alone.output
 
 
+@pytest.mark.mechanism("M102", "M109", "M139")
 @pytest.mark.parametrize(("name", "rows", "scored"), [("nantong", 11, 10), ("wuzhong", 16, 9)])
 def test_the_sample_packs_of_two_cities_say_where_each_target_comes_from(name: str, rows: int, scored: int) -> None:
     pack = load_pack(str(PACKS / name))

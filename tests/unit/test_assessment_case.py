@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from schemas.facts import NoticeGiven, Reopened
 from schemas.kinds.assessment import Assessment, AssessmentComputed, AssessmentRestated
 from schemas.kinds.supervision import Supervision, SupervisionContested
@@ -42,6 +44,7 @@ def first() -> Assessed:
     return Assessed(home="XA").computed(FIRST)
 
 
+@pytest.mark.mechanism("M85")
 def test_a_sheet_is_computed_commented_on_and_published_by_who_signs() -> None:
     story = first()
     assert (story.case.state, story.case.path, story.own.number) == ("computed", ("XA",), 1)

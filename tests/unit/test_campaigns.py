@@ -32,6 +32,7 @@ RULES = changed(
 )
 
 
+@pytest.mark.mechanism("M100")
 @pytest.mark.parametrize(
     ("code", "remark"),
     [

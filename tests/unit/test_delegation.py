@@ -29,6 +29,7 @@ def owner_of(
     return story.reported(category, at(when)).case.owner.grid
 
 
+@pytest.mark.mechanism("M67")
 def test_powers_that_are_delegated_to_towns_are_the_towns_from_that_day_on():
     """M67: 行政权力明确授权乡镇."""
     assert owner_of() == "WY"
@@ -71,6 +72,7 @@ def test_of_several_rows_the_most_specific_one_counts(rows: list[AuthorityRow], 
         assert authority(case, changed(authority_rows=tuple(order))) == level
 
 
+@pytest.mark.mechanism("M9")
 def test_a_development_zone_stands_in_the_same_tree_with_powers_of_its_own():
     """M9: a zone is a grid of level 2 beside the districts; its area bodies are of level 3."""
     known = weiyang().pack
@@ -90,6 +92,7 @@ def test_a_development_zone_stands_in_the_same_tree_with_powers_of_its_own():
     assert owner_of(row, category=DUST, policy=policy) == "WY01"
 
 
+@pytest.mark.mechanism("M68")
 @pytest.mark.parametrize("depth", [3, 4, 5])
 def test_a_tree_has_three_to_five_levels(depth: int):
     """M68: 乡镇—村（社区）—村（居）民小组, and on to 院落（楼栋）."""

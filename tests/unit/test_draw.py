@@ -111,6 +111,7 @@ def test_its_time_passes_its_order_by_itself() -> None:
     assert isinstance(story.case.own, Draw) and story.case.own.passed and story.case.state == "undrawn"
 
 
+@pytest.mark.mechanism("M97")
 def test_until_its_visits_are_done_only_its_office_reads_it() -> None:
     story = ordered(by=SUPERVISOR)
     for number in range(2):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
@@ -43,6 +44,7 @@ def lacks(register: Policy, grid: str) -> dict[str, tuple[str, ...]]:
     return {each.zh: tuple(zh for zh, _ in each.lacks) for each in fixings_of(register, grid, NOW) if each.lacks}
 
 
+@pytest.mark.mechanism("M11")
 def test_a_leaf_of_the_sample_lacks_nothing_that_its_pack_gives():
     six = fixings_of(shipped(), LEAF, NOW)
     assert [each.zh for each in six] == SIX and all(each.has for each in six[:5])

@@ -103,6 +103,7 @@ USUAL, SOONER = "1工作时", limit_text(SHORT)
 # ---- what is listed -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M94")
 def test_what_is_reported_while_its_grid_is_listed_has_the_limits_of_listed_grids():
     before = problem(Story(RULES), at("03-02 08:30"), number=49)
     account = Watch(RULES, beside=before.beside).proposed().served()
@@ -269,6 +270,7 @@ class Homes:
         return id_ in self.beside.stories and self.beside.stories[id_].case.opened > 0
 
 
+@pytest.mark.mechanism("M94")
 @pytest.mark.parametrize("entered", ["02-27 08:00", "03-02 20:00"])
 def test_what_is_owed_in_key_areas_is_owed_where_the_grid_is_listed_when_the_period_begins(entered: str):
     town = Homes(OWING, at(entered))

@@ -63,6 +63,7 @@ def test_packs_without_the_columns_keep_their_bytes_and_are_asked_nothing():
         assert not any(word in bytes_ for word in (b'"trained_on"', b'"untrained"', b'"staff"', b'"per":"site"'))
 
 
+@pytest.mark.mechanism("M42", "M103", "M117")
 @pytest.mark.parametrize(
     ("row", "toml", "finding"),
     [
@@ -77,6 +78,7 @@ def test_what_is_wrong_with_a_post_is_named(row: str, toml: tuple[str, str], fin
     assert only.startswith(finding)
 
 
+@pytest.mark.mechanism("M40")
 def test_a_level_asks_for_a_number_of_full_time_posts():
     """M40: 充实3-5名环保专职人员."""
     staff = [f"{grid}-{k},Staff,member,{grid},,,,,,full_time,2026-01-05" for grid in "NS" for k in (1, 2)]
@@ -100,6 +102,7 @@ def trained(option: str, day: int, kind: str = "volunteer") -> Policy:
 SAID = {"category": BARE, "source": "patrol", "grid": LEAF}
 
 
+@pytest.mark.mechanism("M50")
 @pytest.mark.parametrize(("day", "speaks"), [(0, False), (20260303, False), (20260302, True), (20250101, True)])
 def test_who_has_not_been_trained_before_duty_is_refused_where_the_pack_says_so(day: int, speaks: bool):
     """M50: 岗前培训."""
@@ -129,6 +132,7 @@ def test_nobody_is_asked_without_the_option_or_without_a_kind(option: str, kind:
     assert story.history(facts.SpokeUntrained) == []
 
 
+@pytest.mark.mechanism("M42", "M80", "M137")
 def test_a_supervision_team_is_a_unit_with_posts_of_delegates():
     """M83 of no office: the team is a department, its delegates answer for it."""
     known = weiyang().pack
@@ -169,6 +173,7 @@ def owed(policy: Policy, day: int) -> set[tuple[str, str, str]]:
     return {(o.row, o.post, o.site) for o in bears.owes(policy, "WY01") if bears.stands(policy, o, day)}
 
 
+@pytest.mark.mechanism("M70")
 def test_a_post_owes_a_duty_for_each_site_of_its_grid_that_stands():
     other = "WY01-02-MEMBER"
     policy = sited(LOOK, KEY)
@@ -208,6 +213,7 @@ def test_a_record_of_a_site_names_it_and_one_of_another_day_is_sent_to_that_days
     assert derived_subject("WY01", "duty", "LOOK", MEMBER, 20260303, days.day_start(20260303), "S-1") in refusal.detail
 
 
+@pytest.mark.mechanism("M71")
 @pytest.mark.parametrize(("site", "taken"), [("S-1", True), ("S-9", False)])
 def test_a_report_and_a_supervision_name_sites_of_the_register_where_there_is_one(site: str, taken: bool):
     policy = sited()

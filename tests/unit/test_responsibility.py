@@ -79,6 +79,7 @@ def policy(given: dict[str, str] | None = None) -> Policy:
 # ---- rows and findings ------------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M65", "M105")
 def test_rows_are_read_as_they_are_written_and_nothing_is_found():
     assert found(texts()) == []
     known = policy()
@@ -144,6 +145,7 @@ def test_leads_that_follow_each_other_lead_elsewhere_or_are_the_partys_do_not_ov
     assert ["both lead" in line for line in found(both)] == [True]
 
 
+@pytest.mark.mechanism("M112")
 def test_every_owner_names_a_party_and_a_government_post():
     """M112: 党政同责."""
     gone = texts()
@@ -172,6 +174,7 @@ def test_what_changes_is_said_in_words():
 # ---- who answers, and for what ----------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M8")
 def test_bodies_answer_for_their_subtree_who_leads_first_and_the_nearest_first():
     known = policy()
     named = [each.row.code for each in answering(known, "N1", "litter", 20260302)]
@@ -197,6 +200,7 @@ def test_the_hash_of_a_list_changes_with_the_list_alone():
         assert list_hash(other, other.bodies["WASTE"]) == of["WASTE"]
 
 
+@pytest.mark.mechanism("M106")
 def test_who_signs_are_the_posts_that_are_named_else_those_of_the_department():
     known = policy()
     assert signers(known, known.bodies["HQ"]) == ("T-CHIEF", "T-SECRETARY")
@@ -214,6 +218,7 @@ def story(known: Policy, home: str = "T", number: int = 1) -> Story:
     return Story(known, home=home, number=number)
 
 
+@pytest.mark.mechanism("M66")
 def test_a_post_signs_the_list_of_its_body_and_the_case_is_over_as_it_begins():
     known = policy()
     signed = story(known)

@@ -23,6 +23,7 @@ def verified(rules=None) -> Story:
     return life
 
 
+@pytest.mark.mechanism("M99")
 @pytest.mark.parametrize("cause", ["polluter", "supervision", "service"])
 def test_who_closes_a_case_says_what_lay_at_its_root(cause: str) -> None:
     life = verified()

@@ -36,6 +36,7 @@ def test_every_column_rises_with_the_numbers_that_it_stands_for():
                 assert sub_index(Fraction(limit), limits) == number
 
 
+@pytest.mark.mechanism("M108")
 @pytest.mark.parametrize(
     ("day", "item", "value", "expected"),
     [
@@ -99,6 +100,7 @@ def test_the_items_that_make_the_index_are_named():
     assert (found.number, found.by, found.standard) == (150, ("pm25", "o3_8h"), "HJ 633-2012")
 
 
+@pytest.mark.mechanism("M138")
 @pytest.mark.parametrize(
     ("parts", "expected"),
     [

@@ -129,6 +129,7 @@ def counted(*stories: Story) -> Counter[str]:
 # ---- signed, measured, scored -----------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M124")
 def test_it_is_scored_when_its_year_and_the_days_of_grace_are_over():
     target = Aimed().signed().value("38").value("43", "2026-04")
     assert (target.case.state, target.case.owner, target.case.category) == ("signed", Owner("WY01", 3), "pm25")
@@ -241,6 +242,7 @@ def test_what_comes_late_scores_it_anew_with_a_before_and_an_after():
 # ---- what is not scored -----------------------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M110")
 @pytest.mark.parametrize(
     ("target", "values", "reason", "value"),
     [
@@ -272,6 +274,7 @@ def test_a_year_has_one_value_where_one_is_asked_for():
 CLEAN = {"so2": "5", "no2": "10", "pm10": "20", "co": "0.5", "o3_8h": "40"}
 
 
+@pytest.mark.mechanism("M108")
 def test_days_of_good_air_are_counted_by_the_standard_of_each_day():
     target = Aimed("good").signed()
     target.parts("2026-02-28", pm25="70", **CLEAN).parts("2026-03-01", pm25="70", **CLEAN)
@@ -285,6 +288,7 @@ def test_days_of_good_air_are_counted_by_the_standard_of_each_day():
     assert (target.case.state, target.own.reason) == ("unscored", "incomplete")
 
 
+@pytest.mark.mechanism("M138")
 def test_a_section_of_a_river_has_the_class_of_its_means():
     target = Aimed("rivers").signed()
     target.parts("2026-01", "A", nh3n="0.8", tp="0.1").parts("2026-02", "A", nh3n="1.2", tp="0.3")  # 1.0 and 0.2: III

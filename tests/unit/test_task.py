@@ -66,6 +66,7 @@ def counted(*stories: Story) -> Counter[str]:
 # ---- from the giving to the settling ----------------------------------------------------------------------
 
 
+@pytest.mark.mechanism("M23", "M38", "M130")
 def test_a_task_goes_down_to_its_owner_and_back_to_who_gave_it():
     task = Given().given(items=ITEMS, assisting=["WY-EPB"])
     assert (task.case.state, task.case.category, task.case.path) == ("handed_down", "ready", ("XA", "WY", "WY01"))
@@ -88,6 +89,7 @@ def test_a_task_goes_down_to_its_owner_and_back_to_who_gave_it():
     )
 
 
+@pytest.mark.mechanism("M38", "M96")
 def test_a_department_is_an_owner_in_its_own_home():
     task = Given(home="XA").given(CITY, department="WY-EPB")
     assert task.case.owner == Owner("WY", 2, "WY-EPB")
@@ -113,6 +115,7 @@ def test_a_department_of_the_home_above_is_refused_with_the_right_home():
     assert "mint XA.<UUIDv7>" in refusal.detail
 
 
+@pytest.mark.mechanism("M107")
 @pytest.mark.parametrize(
     ("by", "why", "data", "field"),
     [
@@ -210,6 +213,7 @@ def test_what_was_so_last_counts_whichever_came_last():
     assert [fact.done for fact in task.history(TaskProgressed)] == ["4", "1.5", "3"]
 
 
+@pytest.mark.mechanism("M41")
 def test_progress_is_said_by_the_owner_of_items_that_the_task_has():
     task = Given().given(items=ITEMS)
     assert task.refused(Reason.INVALID, "task.progressed", STREET, done="1", items=["别的"]).field == "data.items"
