@@ -194,9 +194,10 @@ def _birth(
     _move(d, definition, trigger, dest)
     if definition.ends:
         birth.total_clock(d, data, endless=begins.endless)
-    if definition.states[dest].terminal:  # over as it begins: the clock of the whole case ends with it
+    here = definition.states[d.case.state]
+    if here.terminal:  # over as it begins: the clock of the whole case ends with it
         d.ending = definition.ending(trigger)
-        sla.arrange(d, definition.states[dest])
+        sla.arrange(d, here)
     return d
 
 
