@@ -1,6 +1,7 @@
 """The files of a report: by which format each is written, and of which media type it is."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 from engine.reports.document import Document, printable, text_of
@@ -30,9 +31,12 @@ def as_workbook(document: Document) -> bytes:
 
 
 def as_word_file(document: Document) -> bytes:
-    """A file of a word processor."""
-    from engine.reports.word_file import word_file_of
-
+    """A file of a word processor. Raises BadQuestion where the library for it is not installed."""
+    try:
+        from engine.reports.word_file import word_file_of
+    except ModuleNotFoundError as error:
+        reason = "this installation writes no DOCX: that needs the extra `docx`"
+        raise BadQuestion("format", reason, "pip install 'gridpatrol[docx]', or ask for html, xlsx or csv") from error
     return word_file_of(document)
 
 
@@ -53,7 +57,12 @@ FORMATS = {
     "docx": Format("application/vnd.openxmlformats-officedocument.wordprocessingml.document", as_word_file),
     "csv": Format("text/csv", as_csv),
 }
-"""Every report can be each of them."""
+"""Every report can be each of them, DOCX with the extra `docx`."""
+
+
+def formats_here() -> list[str]:
+    """The formats that this installation writes."""
+    return [name for name in FORMATS if name != "docx" or find_spec("docx") is not None]
 
 
 def format_of(name: str) -> Format:

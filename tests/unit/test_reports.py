@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import sys
 from typing import Any
 
 import docx
@@ -16,7 +17,7 @@ import pytest
 
 from engine.reports.charts import drawing_of
 from engine.reports.document import Chart, Column, Document, Points, Section, Share, Span, Table, printable, text_of
-from engine.reports.files import FORMATS, format_of
+from engine.reports.files import FORMATS, format_of, formats_here
 from engine.reports.html import policy
 from engine.reports.workbook import sheet_name
 from engine.views.questions import BadQuestion
@@ -119,6 +120,19 @@ def test_no_format_is_guessed() -> None:
     with pytest.raises(BadQuestion) as caught:
         format_of("pdf")
     assert caught.value.field == "format" and caught.value.remedy == f"choose one of: {', '.join(FORMATS)}"
+
+
+def test_without_the_extra_a_word_file_is_refused_with_the_remedy_and_not_offered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert formats_here() == list(FORMATS)
+    monkeypatch.setattr("engine.reports.files.find_spec", lambda name: None)
+    assert formats_here() == ["html", "xlsx", "csv"]
+    monkeypatch.delitem(sys.modules, "engine.reports.word_file")
+    monkeypatch.setitem(sys.modules, "docx", None)
+    with pytest.raises(BadQuestion) as caught:
+        written("docx")
+    assert caught.value.field == "format" and "gridpatrol[docx]" in caught.value.remedy
 
 
 # ---- charts -------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.http.reports import report_answer
 from engine.principals import Principal
-from engine.reports.files import FORMATS
+from engine.reports.files import formats_here
 from engine.reports.html import body_of
 from engine.reports.making import REPORTS, report_of
 from engine.reports.reading import ReportQuestion, Source
@@ -52,7 +52,7 @@ async def show_report(
         length=REPORTS[name].length,
         # A letter is of one supervision: the page of that leads to it.
         reports={key: report for key, report in REPORTS.items() if report.of_a_period or key == name},
-        formats=[kind for kind in FORMATS if kind != "html"],
+        formats=[kind for kind in formats_here() if kind != "html"],
         body=body_of(document),
         document=document,
     )
