@@ -24,6 +24,7 @@ from engine.errors import GridpatrolError
 from engine.store.archives import ABSENT, COLUMNS, ArchiveRow
 from schemas.facts import decode_facts
 from workflows import case as cases
+from workflows import evolve
 
 FORMAT = "gridpatrol-archive/1"
 LEVEL = 6
@@ -139,7 +140,7 @@ def with_end(row: tuple[Any, ...], steps: Iterable[tuple[Any, ...]]) -> tuple[An
     for step in steps:
         if step[of] == row[id_]:
             for fact in decode_facts(step[text]):
-                cases.apply(folded, fact)
+                evolve.apply(folded, fact)
     case.ended = folded.ended
     return (*row[:body], cases.encode(case).decode(), *row[body + 1 :])
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from schemas import facts
 from schemas.envelope import decode_record
-from schemas.kinds import AnyOwn
+from schemas.kinds import KINDS, AnyOwn
 
 AWAITED = "awaited"
 """The state of a case whose report has not arrived. It is a placeholder that holds parked events."""
@@ -329,3 +329,7 @@ decode = msgspec.json.Decoder(Case).decode
 def responsible(before: Owner, after: Owner) -> Owner:
     """The owner under whom a step counts: the one before it, who did or missed it; at birth the first one."""
     return before if before.grid else after
+
+
+REOPENING = frozenset(kind.name for kind in KINDS if kind.reopens)
+"""The kinds whose cases keep the clock of the whole case beyond their end: they may be taken up again."""

@@ -9,10 +9,10 @@ from typing import Any
 from msgspec import structs
 
 from schemas import facts
-from schemas.kinds import KINDS
 from schemas.members import Fact
 from workflows.case import (
     MOST_MISSED,
+    REOPENING,
     TOTAL,
     AlertedRung,
     ArmedClock,
@@ -25,9 +25,6 @@ from workflows.case import (
     Stage,
     UnitOfClock,
 )
-
-REOPENING = frozenset(kind.name for kind in KINDS if kind.reopens)
-"""The kinds whose cases keep the clock of the whole case beyond their end: they may be taken up again."""
 
 
 def _forget_proposals(case: Case, fact: facts.ClockFact) -> None:

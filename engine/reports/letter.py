@@ -14,7 +14,7 @@ from engine.views.questions import BadQuestion
 from schemas import facts
 from schemas.kinds.supervision import Supervision, SupervisionServed
 from schemas.short_numbers import short_number, spoken
-from workflows import case as cases
+from workflows import evolve
 from workflows.case import Case
 from workflows.definitions import CLOCKS, is_concealed
 from workflows.definitions.supervision import SUPERVISION
@@ -65,7 +65,7 @@ def as_served(reading: ReportReading, id_: str) -> Case:
     for step in exports.steps_of(reading.source.connection, id_):
         told = facts.decode_facts(step.body)
         for fact in told:
-            cases.apply(case, fact)
+            evolve.apply(case, fact)
         if any(isinstance(fact, SupervisionServed) and fact.first for fact in told):
             break
     return case

@@ -15,7 +15,7 @@ from engine.views.names import HolderNamed, Names
 from schemas import facts
 from schemas.facts import Unit
 from workflows import case as cases
-from workflows import sla
+from workflows import evolve, sla
 from workflows.case import Case, Clock, Holding
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import amount_text, rough
@@ -102,7 +102,7 @@ def history_of(steps: Iterable[tuple[int, str]], case: Case, now: int) -> CaseHi
                 held.append(Holding(fact.since, fact.unit))
             elif isinstance(fact, facts.Reopened) and then.closed is not None and len(ends) < len(held):
                 ends.append(then.closed)
-            cases.apply(then, fact)
+            evolve.apply(then, fact)
     clocks += [Judged(clock, now, case.orderer(clock.name, clock.level) is not None, None) for clock in case.clocks]
     until = [*ends, case.closed][: len(held)]
     return CaseHistory(clocks, [Span(each.since, end, each.unit) for each, end in zip(held, until, strict=True)])

@@ -22,6 +22,7 @@ from engine.store.incident_queries import After, Filters, HeldBy
 from engine.store.rows import CaseRow, OpenCell, OpenCountRow
 from schemas import facts
 from workflows import case as cases
+from workflows import evolve
 from workflows.case import Case
 
 CHUNK = 500
@@ -46,7 +47,7 @@ def cases_at(connection: Connection, ids: Iterable[str], at: int) -> Iterator[Ca
         for id_, seq, body in known_then.read_steps(connection, moved, at):
             case = known.setdefault(id_, Case(id=id_))
             for fact in facts.decode_facts(body):
-                cases.apply(case, fact)
+                evolve.apply(case, fact)
             case.seq = seq
         yield from (known[id_] for id_ in some if id_ in known and known[id_].definition)
 

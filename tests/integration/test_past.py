@@ -28,7 +28,7 @@ from schemas.instants import written
 from tests.support.builders import at, instant
 from tests.support.examples import examples
 from tests.support.histories import DAY, IN_THE_FIELD, MINUTE, Life, Teller, live, numbered, plots, write
-from workflows import case as cases
+from workflows import evolve
 from workflows.case import Case
 from workflows.clocks.limits import HOUR_MS
 from workflows.policy.index import Policy
@@ -70,7 +70,7 @@ def known(life: Life, then: int) -> Life:
     case, steps = Case(id=life.case.id), [step for step in life.steps if step.at <= then]
     for step in steps:
         for fact in step.facts:
-            case = cases.evolve(case, fact)
+            case = evolve.evolve(case, fact)
         case.seq = step.seq
     return Life(steps, case)
 

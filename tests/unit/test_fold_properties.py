@@ -105,8 +105,8 @@ def test_a_case_ends_once_in_the_figures_and_only_if_it_has_ended(plots):
 
 def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
     """An exemption after a missed duty, a value after a target was scored: no clock stops with it, so it is no second
-    end of the case. What else takes up
-    a case that is over is of a kind that says so, and the fold takes its end back."""
+    end of the case. What else takes up a case that is over is of a kind that says so, and the fold takes its end
+    back."""
     further = [
         (definition.name, row.trigger, source, row.dest)
         for definition in DEFINITIONS.values()
@@ -117,8 +117,8 @@ def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
     assert further == [
         ("service_request", "case.reopened", "closed", "reported"),
         ("duty", "duty.excused", "missed", "excused"),
-        *(("target", "measurement.recorded", was, now) for was in SCORED for now in SCORED if was != now),
         ("supervision", "supervision.revoked", "cleared", "rescinded"),
+        *(("target", "measurement.recorded", was, now) for was in SCORED for now in SCORED if was != now),
         ("assessment", "assessment.computed", "announced", "restating"),
     ]
     assert [definition.name for definition in KINDS if definition.reopens] == ["service_request", "assessment"]
