@@ -73,6 +73,11 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "card_thin_cell": ("样本过少", "too few"),
     "card_unread": ("另有 {n} 个不在您的查看范围内。", "{n} more are not among what you read."),
     "card_proposals": ("奖惩建议", "Proposed"),
+    "card_record": ("考核记录", "The assessment"),
+    "card_signed_in": ("点评、签发在本件办理（{state}）", "Commented on and signed in its case ({state})"),
+    "card_published": ("已公布的得分表 {sheet}", "the published sheet {sheet}"),
+    "card_current": ("待签发的得分表 {sheet}", "the sheet that waits to be signed, {sheet}"),
+    "card_stored": ("存档", "As stored:"),
     "card_decided": ("只是建议，由有权机关决定。", "Nothing happens by it: a named role decides."),
     # duties
     "duties": ("履职", "Duties"),

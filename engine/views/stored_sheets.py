@@ -7,8 +7,10 @@ read.
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from engine.policies import Policies
-from engine.store import sheets
+from engine.store import incident_queries, sheets
 from engine.store.database import Connection
 from engine.store.sheets import SheetRow
 from engine.views.assessment import (
@@ -20,11 +22,13 @@ from engine.views.assessment import (
     vetoes_of,
 )
 from engine.views.assessment_rows import rows_of, subjects_of
-from engine.views.names import Names
+from engine.views.names import Names, active_names
 from engine.views.questions import BadQuestion
+from schemas.kinds.assessment import Assessment
+from workflows import case as cases
 from workflows.assessment.cards import Card, card_of
 from workflows.assessment.consequences import Proposal, propose
-from workflows.assessment.filed import FiledSheet, body_of, decode, digest, period_text
+from workflows.assessment.filed import FiledSheet, body_of, decode, digest, period_text, subject_of
 from workflows.assessment.scoring import Sheet, score
 from workflows.policy.index import Policy
 from workflows.reading import READS_EVERYTHING, Readable
@@ -100,3 +104,25 @@ def sheet_page(
     if question.card or question.period or question.at:
         raise BadQuestion("hash", "a stored sheet is asked for by its hash alone", "leave out card, period and at")
     return stored_page(connection, policies, question.hash, readable, now)
+
+
+class SheetRecord(Struct, frozen=True):
+    """The case of an assessment: its state, its current sheet and the published one (hashes; empty: none)."""
+
+    case: str
+    state: str
+    hash: str
+    published: str
+
+
+def record_of(
+    connection: Connection, policies: Policies, page: AssessmentPage, readable: Readable = READS_EVERYTHING
+) -> SheetRecord | None:
+    """The case in which the sheet of a card and a period is commented on and signed; None: there is none, or it is not
+    read."""
+    register = active_names(connection, policies).register
+    body = incident_queries.read_case(connection, subject_of(register, page.card, int(page.since.replace("-", ""))))
+    case = None if body is None else cases.decode(body)
+    if case is None or not readable.reads_case(case) or not isinstance(case.own, Assessment):
+        return None
+    return SheetRecord(case.id, case.state, case.own.hash, case.own.published)

@@ -39,14 +39,16 @@ from lab.runs import consumers, engine_on, install
 from schemas.kinds.assessment import COMPUTED, Assessment
 from schemas.kinds.supervision import Supervision
 from schemas.refusals import Refusal
+from tests.integration.test_console import as_post, close_browsers, get, send
 from tests.simulation.line import Line
 from tests.support.builders import BARE, HOTLINE, HOUR, at, changed, event, shipped, subject
-from tests.support.serving import wait_until
+from tests.support.serving import served, wait_until
 from workflows.assessment.filed import decode, subject_of
 from workflows.case import Case
 from workflows.case import decode as decode_case
 from workflows.reading import READS_EVERYTHING, Readable, Sight
 
+__all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 LINES = ("set-aside", "rework")
 """The lines of the town's cards: the others count what nobody does here."""
 TOWN = changed(
@@ -180,6 +182,25 @@ def test_a_sheet_is_computed_when_its_time_has_come_and_once(database_url: str, 
                 stored_page(connection, Policies(), "0" * 64, READS_EVERYTHING)
         assert verify(engine.database) == []
         assert replayed_beside(engine, tmp_path) == []
+
+
+def test_by_the_pages_an_office_comments_and_a_chief_signs(tmp_path: Path) -> None:
+    """The sheet leads to its case, whose forms know of which sheet they speak."""
+    with town(f"sqlite:///{tmp_path / 'town.db'}") as line:
+        moved(line, AFTER)
+        assert assess_all(line.engine) == 3
+        current = own_of(line).hash
+        with served(line.engine) as running:
+            line.engine.wall.belief.settle()  # the wall is months after the log, and that is right
+            office, chief = (as_post(running, code) for code in ("XA-OFFICE", "XA-CHIEF"))
+            assert f"/cases/{CASE}" in get(office, "/assessment?card=TOWN-QUARTER&period=2026-Q1").text
+            for client, trigger in ((office, "assessment.commented"), (chief, "assessment.published")):
+                form = get(client, f"/cases/{CASE}").form(f"/cases/{CASE}/acts", trigger=trigger)
+                assert form["hash"] == current
+                assert send(client, f"/cases/{CASE}/acts", form).status_code == 303
+            page = get(chief, f"/assessment?hash={current}")
+            assert "存档" in page.text and f"已公布的得分表 {current[:12]}" in page.text
+        assert own_of(line).published == current
 
 
 def test_a_crash_between_storing_and_saying_says_it_once(database_url: str) -> None:

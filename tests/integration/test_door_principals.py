@@ -63,6 +63,7 @@ ASKING = [
     ("GET", "/m/v1/locate", "actors"),
     ("GET", "/m/v1/similar", "actors"),
     ("GET", "/m/v1/files/x", ""),
+    ("GET", "/console/v1/files/x", "reads"),
     ("PUT", "/m/v1/files/x", "actors"),
     ("GET", "/m/v1/outcomes?source=x", ""),
     ("GET", "/m/v1/tasks?post=WY01-CHIEF", "speaks"),

@@ -115,6 +115,8 @@ def test_a_member_asks_and_sends_with_its_session(signed: httpx.Client, door: Se
     assert signed.head(path).headers["upload-offset"] == "400"
     assert signed.put(path, content=photo[400:], headers={"Content-Range": "bytes 400-1002/1003"}).status_code == 201
     assert signed.get(path).content == photo
+    seen = signed.get(path.replace("/m/", "/console/"))
+    assert (seen.status_code, seen.content) == (200, photo), "a page of the console shows it to the same session"
 
 
 @pytest.mark.parametrize(

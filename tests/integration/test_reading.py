@@ -293,6 +293,7 @@ SPEAKS = {
     "/m/v1/similar",
     "/m/v1/outcomes",
     "/m/v1/files/{sha256:str}",
+    "/console/v1/files/{sha256:str}",
     "/v1/alerts/seen",
     "/alerts/seen",
     "/desk/stream",

@@ -10,17 +10,21 @@ from engine.console.rendering import page
 from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.principals import Principal
-from engine.views.assessment import AssessmentPage, AssessmentQuestion, IndicatorMeaning, SubjectLine, assessment_page
+from engine.store.database import Connection
+from engine.views.assessment import AssessmentPage, AssessmentQuestion, IndicatorMeaning, SubjectLine
 from engine.views.names import active_names
 from engine.views.questions import BadQuestion
+from engine.views.stored_sheets import SheetRecord, record_of, sheet_page
 from workflows.assessment.cards import Card, card_codes, card_of
 from workflows.definitions import DEFINITIONS
 from workflows.figure_words import meaning_of
 from workflows.policy.model import Pack
+from workflows.reading import Readable
 
 CardCode = Annotated[str, QueryParameter(description="Code of a card of the pack; without one the first.")]
 CardPeriod = Annotated[str, QueryParameter(description="2026, 2026-H1, 2026-Q3, 2026-08, or a local day in it.")]
 At = Annotated[str, QueryParameter(description="RFC 3339 with a zone: the sheet as known at this instant.")]
+Hash = Annotated[str, QueryParameter(description="A stored sheet, by its hash in full.")]
 Subject = Annotated[str, QueryParameter(description="Key of the subject whose lines are opened.")]
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 LATER = 9999
@@ -34,6 +38,7 @@ async def show_assessment(
     card: CardCode = "",
     period: CardPeriod = "",
     at: At = "",
+    hash: Hash = "",
     subject: Subject = "",
     lang: Lang = "",
 ) -> Response[Any]:
@@ -43,14 +48,17 @@ async def show_assessment(
     pack = await context.read(lambda connection: active_names(connection, policies).register.pack)
     cards = cards_of(pack)
     question = AssessmentQuestion(card=card or (cards[0].code if cards else ""), period=period, at=at)
-    found, wrong = None, None
+    if hash:
+        question = AssessmentQuestion(hash=hash)
+    found, record, wrong = None, None, None
+
+    def asked(connection: Connection, readable: Readable) -> tuple[AssessmentPage, SheetRecord | None]:
+        sheet = sheet_page(connection, policies, question, now, readable)
+        return sheet, record_of(connection, policies, sheet, readable)
+
     try:
         if cards:
-            found = await figures(
-                context,
-                request.user,
-                lambda connection, readable: assessment_page(connection, policies, question, now, readable),
-            )
+            found, record = await figures(context, request.user, asked)
     except BadQuestion as error:
         wrong = error
     one = next((line for line in found.scores if line.key == subject), None) if found is not None else None
@@ -62,6 +70,7 @@ async def show_assessment(
         status=400 if wrong is not None else 200,
         found=found,
         one=one,
+        record=record,
         wrong=wrong,
         cards=cards,
         question=question,

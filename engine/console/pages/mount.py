@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from litestar import Router
+
 from engine.console.access import signed_in, signed_in_with
 from engine.console.acts import SentForms
 from engine.console.live import Changes
@@ -25,6 +27,7 @@ from engine.console.pages import (
     unit,
 )
 from engine.console.sessions import Keys
+from engine.http import files
 from engine.http.auth import Guard
 from engine.http.context import DoorContext
 from engine.views.channel_desk import ChannelProbe
@@ -36,6 +39,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         signed_in_with("reads"),
         [*alerts.ROUTES, *desk.ROUTES, *case.ROUTES, *ranking.ROUTES, *ledger.ROUTES, *reports.ROUTES],
     ),
+    (signed_in_with("reads"), [Router("/console", route_handlers=[files.show_file])]),
     (
         signed_in_with("reads"),
         [*supervision.ROUTES, *assessment.ROUTES, *duties.ROUTES, *unit.ROUTES, *sponsors.ROUTES],
