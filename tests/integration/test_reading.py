@@ -54,6 +54,8 @@ AT_WORK = {
     "task": "taken_on",
     "target": "signed",
     "assessment": "computed",
+    "draw": "finished",
+    "visit": "revisited",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
@@ -535,10 +537,6 @@ def test_past_pages_ask_the_same_predicate(filled: Database) -> None:
 
 
 # ---- cell by cell -------------------------------------------------------------------------------------------
-
-
-AT_WORK = {"supervision": "served", "draw": "finished", "visit": "revisited"}
-"""By kind a state in which all who read its place read it."""
 
 
 def test_the_door_shows_what_the_table_marks_and_nothing_else(sqlite_url: str, tmp_path: Path) -> None:
