@@ -65,7 +65,8 @@ class Sum(Struct, frozen=True):
 
 
 class Ratio(Struct, frozen=True):
-    """A rate that only one kind of case has, of counts that it shows."""
+    """A rate that only one kind of case has, of counts that it shows. A `rare` one is shown only where there is
+    something below its line."""
 
     name: str
     zh: str
@@ -73,6 +74,7 @@ class Ratio(Struct, frozen=True):
     numerator: str
     denominator: Sum
     better: Better = "higher"
+    rare: bool = False
 
 
 REPORTED = "reported"
@@ -170,7 +172,8 @@ def derived(
     """What a kind of case shows besides what is stored: its sums, and its rates."""
     shown = {each.name: each.of(counts) for each in sums}
     known = {**counts, **shown}
-    return shown, {each.name: rate(known.get(each.numerator, 0), each.denominator.of(known), min_n) for each in ratios}
+    below = {each: number for each in ratios if (number := each.denominator.of(known)) or not each.rare}
+    return shown, {each.name: rate(known.get(each.numerator, 0), number, min_n) for each, number in below.items()}
 
 
 def rates(counts: Mapping[str, int], min_n: int = 0) -> Rates:

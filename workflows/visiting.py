@@ -45,5 +45,6 @@ RATIOS = (
         "visits_failed",
         Sum("", "", "", ("visited",)),
         better="lower",
+        rare=True,
     ),
 )

@@ -79,7 +79,8 @@ def page(request: Request[Any, Any, Any], template: str, *, status: int = 200, *
     user = request.scope.get("user")
     session: Session | None = state.get(SIGNED_IN)
     visitor = user if isinstance(user, Principal) and SIGNED_IN in state else None
-    there = {name: value for name, value in request.query_params.items() if name != "lang"}
+    # A question without an answer is not repeated: it may hold somebody's name.
+    there = {name: value for name, value in request.query_params.items() if name != "lang" and status < 400}
     path = request.url.path if request.method in ("GET", "HEAD") else "/desk"
     around = {
         "t": Words(language),

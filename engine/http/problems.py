@@ -10,6 +10,7 @@ from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import CaseArchived, UnknownCase
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from engine.views.readers import NotReadable
+from engine.views.violations import NoBank
 from schemas.refusals import Reason, Refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -62,6 +63,7 @@ UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
     UnknownEvent: (404, "unknown_event"),
     AmbiguousEvent: (409, "ambiguous"),
     NoActivePack: (503, "no_pack"),
+    NoBank: (403, "no_right"),
 }
 """Status and reason of the answer to each question without an answer."""
 

@@ -186,19 +186,19 @@ def of_kind(reading: ReportReading, kind: Definition, title: str, **asked: str) 
     page = reading.figures_of(kind, **asked)
     if page is None:
         return None
-    rows = list[tuple[Cell, ...]]()
+    rows, ratios = list[tuple[Cell, ...]](), [each for each in kind.ratios if not each.rare]
     for row in page.rows:
         counts = [row.counts.get(each.name, 0) for each in kind.sums]
-        rates = [row.rates[each.name] for each in kind.ratios]
+        rates = [row.rates[each.name] for each in ratios]
         rows.append((named(row), *counts, *map(share_of, (*rates, row.on_time_rate))))
     columns = (
         Column(title, False, 22),
         *(Column(each.zh) for each in kind.sums),
-        *(Column(each.zh) for each in kind.ratios),
+        *(Column(each.zh) for each in ratios),
         Column("按期率"),
     )
     says = {each.name: f"{each.zh}：{each.says_zh}" for each in page.definitions}
-    return Table(kind.zh, columns, tuple(rows), "；".join(says[each.name] for each in kind.ratios if each.name in says))
+    return Table(kind.zh, columns, tuple(rows), "；".join(says[each.name] for each in ratios if each.name in says))
 
 
 def months(reading: ReportReading) -> Iterator[tuple[int, int]]:

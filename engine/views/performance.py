@@ -6,7 +6,7 @@ responsible unit or day; and how the open cases stand.
 and ranks nothing. `thin` of a row is that of the rates that are made of its `n`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -154,12 +154,13 @@ def performance_page(
     )
 
 
-def meanings(selection: Selection, rows: Iterable[FigureRow], stands: bool, held: bool) -> list[FigureMeaning]:
+def meanings(selection: Selection, rows: Sequence[FigureRow], stands: bool, held: bool) -> list[FigureMeaning]:
     """What each figure of an answer is: its counts, rates and durations, and the numbers of open cases."""
     kind, clock = DEFINITIONS[selection.definition], selection.clock
     counts = dict.fromkeys(name for row in rows for name in sorted(row.counts))
     of_clock = [name for name in BY_CLOCK if name != AFTER_EXEMPTION or kind.tolerance is not None]
-    shared = of_clock if clock else (*SHARES, *(each.name for each in kind.ratios), "median_ms", "p90_ms")
+    ratios = (each.name for each in kind.ratios if not each.rare or any(each.name in row.rates for row in rows))
+    shared = of_clock if clock else (*SHARES, *ratios, "median_ms", "p90_ms")
     standing = [name for name in OF_ANY if (stands and name.startswith("standing.")) or (held and name[:5] == "held.")]
     return [meaning_of(kind, name, clock) for name in (*counts, *shared, *standing)]
 

@@ -16,9 +16,12 @@ from typing import NamedTuple
 from msgspec import structs
 
 from engine.views.figure_rows import FigureRow, RankBefore, Ranking, RowRank, Why
+from workflows.definitions import DEFINITIONS
 from workflows.figures import SHARES, Rate
 from workflows.policy.index import Policy
 
+OWN_RATES = frozenset(ratio.name for kind in DEFINITIONS.values() for ratio in kind.ratios)
+"""Rates that only one kind of case has."""
 DURATIONS = ("median_ms", "p90_ms", "consumed_median_ms", "consumed_p90_ms")
 
 
@@ -131,8 +134,8 @@ def value_of(row: FigureRow, measure: str, min_n: int) -> Ranked:
         ms: int | None = getattr(row, measure)
         return Ranked(ms, None if ms is None else Fraction(ms), None, None, row.durations_n, row.durations_n < min_n)
     rates: Mapping[str, Rate] = {name: getattr(row, name) for name in SHARES} | row.rates
-    if measure in rates:
-        rate = rates[measure]
+    if measure in rates or measure in OWN_RATES:
+        rate = rates.get(measure, Rate(0, 0, None, thin=True))  # a rare one is left out where it is of nothing
         exact = Fraction(rate.numerator, rate.denominator) if rate.denominator else None
         return Ranked(rate.basis_points, exact, rate.numerator, rate.denominator, rate.denominator, rate.thin)
     count = row.counts.get(measure, 0)

@@ -57,20 +57,21 @@ def figure_table(page: PerformancePage) -> None:
         table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
         return print_thin([row.on_time_rate for row in page.rows])
     kind = DEFINITIONS[page.definition]
+    ratios = [each for each in kind.ratios if not each.rare]
     if kind.sums:
         heads = [f"{each.zh} {each.en}" for each in kind.sums]
-        heads += [f"{each.zh} {each.en}" for each in kind.ratios]
+        heads += [f"{each.zh} {each.en}" for each in ratios]
         lines = [
             (
                 row.key,
                 row.name,
                 *(row.counts.get(each.name, 0) for each in kind.sums),
-                *(percent(row.rates[each.name]) for each in kind.ratios),
+                *(percent(row.rates[each.name]) for each in ratios),
             )
             for row in page.rows
         ]
         table(("key", "name", *heads), lines, right=range(2, 2 + len(heads)))
-        return print_thin([row.rates[each.name] for row in page.rows for each in kind.ratios])
+        return print_thin([row.rates[each.name] for row in page.rows for each in ratios])
     standing, counted = {row.key: row for row in page.standing}, {row.key: row for row in page.rows}
     rows = []
     for key in sorted({**standing, **counted}) if page.ranking is UNSET else dict.fromkeys([*counted, *standing]):

@@ -667,7 +667,7 @@ def test_head_is_answered_like_get_without_a_body_on_every_route_that_has_get(do
             got, asked = door.client.get(path + query), door.client.head(path + query)
             assert asked.status_code == got.status_code and asked.content == b"", path
             assert asked.headers["content-type"] == got.headers["content-type"]
-            streamed = got.status_code == 200 and path.startswith("/v1/ledger.")
+            streamed = got.status_code == 200 and "/ledger." in path
             assert streamed or asked.headers["content-length"], path
             if "misspelt" in query:
                 assert asked.headers["content-length"] == got.headers["content-length"]

@@ -374,7 +374,7 @@ def test_a_birth_whose_rule_fails_stands_as_well_and_is_born_when_that_is_mended
     with errands(bear(4)):
         report(line, 1)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(birth, "total_clock", lambda d, data: 1 // 0 if d.case.definition == "errand" else None)
+            patch.setattr(birth, "total_clock", lambda d, data, **_: 1 // 0 if d.case.definition == "errand" else None)
             urge(line, 1, NOW + 1)
             urge(line, 1, NOW + 2)
             line.say("case.commented", "WY01-01-MEMBER", NOW + 3, case=subject("WY01", 4))
@@ -395,7 +395,7 @@ def test_where_targets_of_three_who_speak_fail_at_one_line_the_partition_halts(l
     report(line, 1, 2, 3)
     work(line)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(birth, "total_clock", lambda d, data: 1 // 0)
+        patch.setattr(birth, "total_clock", lambda d, data, **_: 1 // 0)
         with errands(bear(4, 5, 6, 7)):
             said_by("app", 1)  # one who speaks is one voice, however many cases it is about
         assert len(stands(line)) == 4 and not line.engine.rows[0].halted
