@@ -183,9 +183,9 @@ def only_texts(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandl
     The framework puts U+FFFD in the place of bytes that are no UTF-8, so the bytes are read here as they came.
     """
     path = connection.scope.get("raw_path") or connection.scope["path"].encode()
-    for part, sent in zip(connection.scope["path_template"].split("/"), path.split(b"/"), strict=False):
-        if part.startswith("{"):
-            check_text(unquote_to_bytes(sent).decode(errors="surrogateescape"), part.strip("{}").partition(":")[0])
+    for place, sent in zip(connection.scope["path_template"].split("/"), path.split(b"/"), strict=False):
+        if place.startswith("{"):
+            check_text(unquote_to_bytes(sent).decode(errors="surrogateescape"), place.strip("{}").partition(":")[0])
     for part in connection.scope["query_string"].replace(b"+", b" ").split(b"&"):
         texts = [unquote_to_bytes(side).decode(errors="surrogateescape") for side in part.split(b"=", 1)]
         for text, field in zip(texts, ("query", texts[0]), strict=False):
