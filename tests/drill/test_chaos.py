@@ -63,7 +63,7 @@ def test_the_command_breaks_a_town_at_random_and_says_that_nothing_is_lost_and_n
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well; again: make chaos-cluster SEED=11 SECONDS=30 BROKERS=1\n" in done.stdout
     shown = dict(re.findall(r"^  (\S.*?) {2,}(\S.*)$", done.stdout, re.MULTILINE))
-    assert (shown["lost"], shown["twice"], shown["ended by themselves"]) == ("0", "0", "0")
+    assert (shown["lost"], shown["twice"], shown["ended by themselves"]) == ("0", "0", "0"), done.stdout + done.stderr
     assert int(shown["accepted"].split()[0]) > 300
     due, fired = shown["due and fired"].split(",")[0].split(" and ")
     assert int(due) == int(fired) > 10

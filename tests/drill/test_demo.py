@@ -21,7 +21,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 
 from engine.packs import folder_of
@@ -219,6 +221,22 @@ def shell(script: str, folder: Path) -> str:
     return done.stdout
 
 
+def urge(url: str, folder: Path) -> None:
+    """A supervisor presses whoever holds a case of a street."""
+    token = (folder / "var/demo/supervisor.token").read_text(encoding="utf-8").strip()
+    with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}) as client:
+        (case, *_) = client.get("/v1/incidents", params={"unit": "WY01", "definition": "incident"}).json()["incidents"]
+        said: dict[str, Any] = {
+            "specversion": "1.0",
+            "type": "gridpatrol.incident.urged.v1",
+            "source": "test/demo",
+            "id": str(uuid4()),
+        }
+        said |= {"subject": case["id"], "time": datetime.now(UTC).isoformat(), "actor": "WY-SUPERVISOR", "data": {}}
+        answer = client.post("/v1/events", json=said, headers={"Prefer": "wait=30"})
+        assert answer.json()["outcome"] == "done", answer.text
+
+
 def commands_of(text: str) -> list[str]:
     """The commands that the demo prints to be copied."""
     return re.findall(r"^    (\S.*)$", text, re.MULTILINE)
@@ -238,6 +256,7 @@ def test_what_the_demo_and_its_page_tell_three_people_to_try_works(tmp_path: Pat
         assert until(SOON_S, lambda: any(not task["duty"] for task in json.loads(shell(member, tmp_path))["tasks"]))
         assert "WY01" in shell(supervisor, tmp_path)
         assert "Everything" in shell(operator, tmp_path)
+        urge(found[1], tmp_path)  # which is told at any hour, also in the quiet ones of the night
         said = until(SOON_S, lambda: messages.read_text(encoding="utf-8"))
         assert said.startswith("── ") and re.search("[一-龥]", said) and "http://127.0.0.1" in said, log.read_text()
         commands = tmp_path / "bin"
