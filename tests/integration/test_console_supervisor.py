@@ -36,7 +36,7 @@ __all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 EVENT = {event.zh: trigger for trigger, event in SUPERVISION.events.items()}
 DECIDE, SERVE, ANSWER, REVIEW, CLEAR = (EVENT[zh] for zh in ("决定督办", "送达", "答复", "审核", "销号"))
 DAYS_OWED = 3
-PAGES = ("/supervision", "/assessment", "/duties", "/sponsors", "/units/WY01")
+PAGES = ("/supervision", "/assessment", "/duties", "/sponsors", "/responsibility", "/units/WY01")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,21 @@ def offered(client: Browser, id_: str) -> set[str]:
     """The acts that the list offers with a supervision."""
     page = get(client, "/supervision")
     return {form["trigger"] for form in page.forms if form[""] == f"/supervision/{id_}/acts"}
+
+
+def test_who_must_act_stands_with_the_text_and_what_was_signed(local: Served) -> None:
+    """The page says of a grid and a category what the API says of them."""
+    chief = as_post(local, "WY01-CHIEF")
+    told = local.get("/v1/responsible", grid="WY01-01", category="D3-04")
+    page = get(chief, "/responsibility?grid=WY01-01&category=D3-04").text
+    owner = (told["department"] or told["owner"]["grid"])["name"]
+    assert f"由 {owner} 办理" in page and told["duties"]
+    assert all(line["duty_zh"] in page and line["body"]["name"] in page for line in told["duties"])
+    assert all(clock["limit"] in page for clock in told["clocks"])
+    unsigned = local.get("/v1/responsibilities", grid="WY01", unsigned="true")["lists"]
+    mine = get(chief, "/responsibility").text  # without a question: of the grid of the post
+    assert all(line["body"]["name"] in mine for line in unsigned)
+    assert chief.get("/responsibility?grid=NOWHERE", headers=HTML).status_code == 400
 
 
 def test_a_letter_goes_from_proposed_to_cleared_by_forms_alone(local: Served) -> None:

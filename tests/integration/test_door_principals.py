@@ -141,6 +141,7 @@ ASKING = [
     ("GET", "/duties", "reads"),
     ("GET", "/units/x", "reads"),
     ("GET", "/sponsors", "reads"),
+    ("GET", "/responsibility", "reads"),
     ("GET", "/packs", "operator"),
     ("POST", "/packs", "operator"),
     ("POST", "/packs/activations", "operator"),

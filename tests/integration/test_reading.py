@@ -355,6 +355,7 @@ READS: dict[str, str] = {
     "/duties": "/duties?grid=WY01",
     "/units/{code:str}": "/units/WY01",
     "/sponsors": "/sponsors?grid=WY01",
+    "/responsibility": "/responsibility?grid=WY01",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
@@ -426,6 +427,7 @@ SHOWN_ELSEWHERE = {
     "/duties",
     "/units/{code:str}",
     "/sponsors",
+    "/responsibility",
 }
 """Routes that show no case of these in plain text."""
 

@@ -20,6 +20,7 @@ from engine.console.pages import (
     packs,
     ranking,
     reports,
+    responsibility,
     sign_in,
     sponsors,
     supervision,
@@ -42,7 +43,14 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
     (signed_in_with("reads"), [Router("/console", route_handlers=[files.show_file])]),
     (
         signed_in_with("reads"),
-        [*supervision.ROUTES, *assessment.ROUTES, *duties.ROUTES, *unit.ROUTES, *sponsors.ROUTES],
+        [
+            *supervision.ROUTES,
+            *assessment.ROUTES,
+            *duties.ROUTES,
+            *unit.ROUTES,
+            *sponsors.ROUTES,
+            *responsibility.ROUTES,
+        ],
     ),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
     (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES]),
