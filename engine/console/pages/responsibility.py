@@ -20,9 +20,7 @@ from workflows.policy.index import Policy
 from workflows.policy.model import Grid
 from workflows.reading import Readable
 
-GridCode = Annotated[
-    str, QueryParameter(description="Code of the grid in which a problem lies; else the post's.")
-]
+GridCode = Annotated[str, QueryParameter(description="Code of the grid in which a problem lies; else the post's.")]
 Category = Annotated[str, QueryParameter(description="Code of a category; without one: for a problem of any.")]
 Year = Annotated[str, QueryParameter(description="The year of the targets; without one every year.")]
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
