@@ -110,6 +110,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "show_incident": (404, 410),
     "show_words": (404, 410),
     "make_report": (404, 410),
+    "one_target": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
     "send_file": (409, 410, 413, 422, 429, 501),
