@@ -7,10 +7,10 @@ from __future__ import annotations
 import base64
 import json
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import strategies as st
-from msgspec import Struct, structs
+from msgspec import Struct, inspect, structs
 
 from schemas.events import EVENT_TYPES
 from schemas.members import Evidence, Position
@@ -29,6 +29,20 @@ class Whole(int):
     """A number that the contract takes without a fraction only."""
 
 
+def is_whole(kind: inspect.Type) -> bool:
+    """Whether a member of this type takes a number without a fraction only."""
+    if isinstance(kind, inspect.Metadata):
+        return is_whole(kind.type)
+    return isinstance(kind, inspect.IntType) or any(map(is_whole, getattr(kind, "types", ())))
+
+
+WHOLE = {
+    member.encode_name
+    for data in EVENT_TYPES.values()
+    for member in cast(inspect.StructType, inspect.type_info(data)).fields
+    if is_whole(member.type)
+}
+"""Members of events that are such numbers."""
 INSTANTS = ("time", "deadline", "due", "until", "taken_at")
 NESTED: dict[str, type[Struct]] = {"position": Position, "evidence": Evidence}
 
@@ -67,7 +81,7 @@ def _members(draw: st.DrawFn, data: dict[str, Any], kind: type[Struct]) -> dict[
 
 def _value(draw: st.DrawFn, value: Any, name: str) -> Any:
     """A value by the name of its member; an instant in another zone, perhaps to the microsecond."""
-    if name in INSTANTS and isinstance(value, str):
+    if name in INSTANTS and isinstance(value, str) and "T" in value:  # a day is no instant
         at = datetime.fromisoformat(value) + timedelta(microseconds=draw(st.sampled_from([0, 0, 999])))
         zone = timezone(timedelta(minutes=draw(st.sampled_from([0, 480, -210]))))
         text = at.astimezone(zone).isoformat()
@@ -76,7 +90,7 @@ def _value(draw: st.DrawFn, value: Any, name: str) -> Any:
         return _members(draw, value, NESTED[name])
     if isinstance(value, list) and name in NESTED:
         return [_members(draw, item, NESTED[name]) for item in value]
-    return Whole(value) if name in ("stage", "share", "cases", "hits") else value
+    return Whole(value) if name in WHOLE and isinstance(value, int) else value
 
 
 def _text(draw: st.DrawFn, value: Any) -> str:
