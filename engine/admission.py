@@ -16,12 +16,9 @@ from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import SealedRow
 from schemas import binary, digests, sealing
 from schemas.envelope import BOM, Envelope, Record, decode_envelope, decode_sent, encode_record
-from schemas.kinds.draw import BY_THE_SERVER
 from schemas.members import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
-
-SERVER_TYPES = frozenset(f"gridpatrol.{trigger}.v1" for trigger in BY_THE_SERVER)
 
 
 def receive(
@@ -94,8 +91,6 @@ def admit(raw: bytes, principal: Principal, partitions: int) -> tuple[Submission
     received = receive(raw, principal.name, partitions, parked)
     if isinstance(received, Refusal):
         return received
-    if received[1].type in SERVER_TYPES:
-        return Refusal(Reason.ENGINE_ONLY, "type", "the server itself says this, and takes it from nobody")
     return check(principal, received[1]) or received
 
 

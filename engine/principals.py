@@ -25,8 +25,7 @@ from engine.errors import SettingsError
 from engine.quotas import UNLIMITED, Quota
 from engine.watched_files import WatchedFiles
 from schemas.envelope import Envelope
-from schemas.events import trigger_of
-from schemas.kinds.assessment import COMPUTED
+from schemas.events import EVENTS, trigger_of
 from schemas.refusals import Reason, Refusal
 from schemas.topics import Topics
 from workflows.definitions import DEFINITIONS
@@ -101,9 +100,9 @@ LOCAL = Principal("local", patterns=("*",), reads=Reads(EVERYTHING), operator=Tr
 
 
 def check(principal: Principal, event: Envelope) -> Refusal | None:
-    """A refusal of an event whose actor the principal may not speak for, or that the assessor alone says; else None."""
-    if trigger_of(event.type) == COMPUTED and principal.name != ASSESSOR.name:
-        return Refusal(Reason.FORBIDDEN, "type", "the assessor alone says that a sheet was computed")
+    """A refusal of an event whose actor the principal may not speak for, or that the server itself says; else None."""
+    if EVENTS[trigger_of(event.type)].by not in ("", principal.name):
+        return Refusal(Reason.ENGINE_ONLY, "type", "the server itself says this, and takes it from nobody")
     if principal.may_speak(event.actor):
         return None
     detail = f"principal {principal.name} may not speak for this post: its `actors` do not name it"

@@ -218,12 +218,13 @@ class OwnFact(Fact, frozen=True):
 
 class EventType(Struct, frozen=True):
     """An event in the contract: the struct of its data, its Chinese title, the data of one as an example, and what who
-    sends it does, in English."""
+    sends it does, in English. `by` is the principal of the server that alone says it; empty: who speaks for a post."""
 
     data: type[EventData]
     zh: str
     example: dict[str, Any]
     en: str = ""
+    by: str = ""
 
 
 class Kind(Struct, frozen=True):

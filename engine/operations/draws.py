@@ -29,8 +29,9 @@ from engine.store.database import FAILURES, Connection
 from engine.views.draws import KIND, VISITS, closed_for
 from engine.writer import Writer
 from schemas.derived_ids import drawn_subject
+from schemas.events import EVENTS
 from schemas.instants import written
-from schemas.kinds.draw import BY_THE_SERVER, Draw, list_digest, lot
+from schemas.kinds.draw import Draw, list_digest, lot
 from schemas.partition import partition_of
 from schemas.refusals import Refusal
 from workflows import case as cases
@@ -44,6 +45,8 @@ log = logging.getLogger(__name__)
 
 PRINCIPAL = "draws"
 """Who says it, in the log."""
+SAID = tuple(trigger for trigger, event in EVENTS.items() if event.by == PRINCIPAL)
+"""What it alone says."""
 SOURCE = "gridpatrol/draws"
 """The source of these events."""
 FIGURES = "performance"
@@ -137,7 +140,7 @@ def speaker_of(register: Policy) -> Post | None:
     """The post from which the server says what was drawn."""
     for post in register.pack.posts:
         level = register.grids[post.grid].level if post.grid in register.grids else 0
-        rows = [register.role_rows_at(level, trigger, post.role) for trigger in BY_THE_SERVER]
+        rows = [register.role_rows_at(level, trigger, post.role) for trigger in SAID]
         if post.machine and not post.vacant and all(rows):
             return post
     return None

@@ -144,6 +144,7 @@ ASSESSMENT = Kind(
             "核算",
             {"card": "TOWN-QUARTER", "period": "2026-Q1", "as_of": "2026-04-16T23:59:59.999+08:00", "hash": SAMPLE},
             "Compute",
+            by="assessor",
         ),
         "assessment.commented": EventType(SheetCommented, "点评", {"hash": SAMPLE, "note": "…"}, "Comment"),
         "assessment.published": EventType(SheetPublished, "公布", {"hash": SAMPLE}, "Publish"),

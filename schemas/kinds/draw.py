@@ -124,8 +124,6 @@ def lot(seed: str, share: int, cases: list[str]) -> list[str]:
 
 
 FACTS: tuple[type[Fact], ...] = (DrawOrdered, DrawPassed, DrawComputed)
-BY_THE_SERVER = ("draw.computed", "draw.finished", "draw.hit")
-"""What the door takes from nobody: the server itself says it."""
 DRAW = Kind(
     name="draw",
     events={
@@ -133,9 +131,9 @@ DRAW = Kind(
             Ordered, "抽查令", {"grid": "WY01", "share": 5, "since": EARLIER, "before": LATER}, "Order a draw"
         ),
         "draw.computed": EventType(
-            Computed, "抽取结果", {"cases": 120, "digest": "0" * 64, "hits": 6}, "Tell what was drawn"
+            Computed, "抽取结果", {"cases": 120, "digest": "0" * 64, "hits": 6}, "Tell what was drawn", by="draws"
         ),
-        "draw.finished": EventType(Finished, "抽查完成", {}, "Finish a draw"),
+        "draw.finished": EventType(Finished, "抽查完成", {}, "Finish a draw", by="draws"),
         "draw.called_off": EventType(CalledOff, "取消抽查", {"reason": "error"}, "Call off a draw"),
     },
     facts=FACTS,

@@ -63,7 +63,7 @@ VISITS = ("visit.recorded", "visit.dropped")
 VISIT = Kind(
     name="visit",
     events={
-        "draw.hit": EventType(Hit, "抽中", {"draw": OTHER, "about": OTHER, "office": "WY"}, "Drawn"),
+        "draw.hit": EventType(Hit, "抽中", {"draw": OTHER, "about": OTHER, "office": "WY"}, "Drawn", by="draws"),
         "visit.recorded": EventType(Recorded, "抽查核实", {"outcome": "held", "note": "…"}, "Record a visit"),
         "visit.dropped": EventType(Dropped, "不再核实", {"reason": "gone"}, "Drop a visit"),
     },

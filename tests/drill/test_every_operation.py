@@ -24,8 +24,7 @@ from hypothesis import given, settings
 
 from engine.principals import digest_of, new_token
 from schemas import examples
-from schemas.kinds.assessment import COMPUTED
-from schemas.kinds.draw import BY_THE_SERVER
+from schemas.events import EVENTS
 from tests.acceptance.test_cli_serve import Running, environment, run, server
 from tests.support import schemathesis_hooks
 from tests.support.serving import CLOUDEVENT
@@ -52,10 +51,6 @@ STREAM = "/v1/alerts/stream"
 """Its answers have no end: this file reads their beginnings."""
 
 
-SAID_BY_THE_SERVER = {COMPUTED, *BY_THE_SERVER}
-"""What the door takes from nobody else."""
-
-
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A server in which something has happened, with one principal that may do everything."""
@@ -67,7 +62,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     here: dict[str, Any] = {"GRIDPATROL_PRINCIPALS": str(principals), "GRIDPATROL_PARTITIONS": "2"}
     with server(folder, executed=True, **here) as opened:  # its memory is measured
         for kind in examples.DATA:
-            if kind.removeprefix("gridpatrol.").removesuffix(".v1") in SAID_BY_THE_SERVER:
+            if EVENTS[kind.removeprefix("gridpatrol.").removesuffix(".v1")].by:  # the door takes it from nobody
                 continue
             event = json.dumps(examples.event(kind))
             answer = httpx.post(f"{opened.url}/v1/events", content=event, headers=MAY | CLOUDEVENT)

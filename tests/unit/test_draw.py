@@ -19,7 +19,8 @@ from engine.principals import LOCAL
 from schemas import facts
 from schemas.derived_ids import drawn_subject
 from schemas.envelope import decode_record, is_subject
-from schemas.kinds.draw import BY_THE_SERVER, Draw, DrawComputed, list_digest, lot
+from schemas.events import EVENTS
+from schemas.kinds.draw import Draw, DrawComputed, list_digest, lot
 from schemas.refusals import Reason, Refusal
 from tests.support.builders import (
     CENTRE,
@@ -182,13 +183,9 @@ def test_a_file_that_is_replayed_gets_the_same_bytes_each_time_and_other_events_
     assert seeds[0] == seeds[1] != "" == seeds[2]
 
 
-@pytest.mark.parametrize("trigger", BY_THE_SERVER)
+@pytest.mark.parametrize("trigger", [trigger for trigger, event in EVENTS.items() if event.by])
 def test_the_door_takes_from_nobody_what_the_server_says_itself(trigger: str) -> None:
-    data: dict[str, dict[str, Any]] = {
-        "draw.computed": {"cases": 1, "digest": "ab" * 32, "hits": 1},
-        "draw.hit": {"draw": subject("WY01", 5), "about": subject("WY01", 1), "office": "WY"},
-    }
-    refused = admit(said(trigger, LOT, **data.get(trigger, {})), LOCAL, 4)
+    refused = admit(said(trigger, LOT, **EVENTS[trigger].example), LOCAL, 4)
     assert isinstance(refused, Refusal) and (refused.reason, refused.field) == (Reason.ENGINE_ONLY, "type")
 
 
