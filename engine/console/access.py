@@ -51,7 +51,7 @@ async def visitor_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Visitor 
     session = await keys.read(cookie) if cookie else None
     if not context.principals.asked:
         if session is None or session.digest:
-            session = begun("")
+            session = begun("", salt=await keys.local_salt())
             connection.scope["state"][FRESH] = await keys.sign(session)
         return Visitor(looking_as(session.post) if session.post else LOCAL, session)
     principal = context.principals.of_digest(session.digest) if session is not None and session.digest else None

@@ -57,9 +57,9 @@ class Key(Struct, frozen=True):
 _decode = msgspec.json.Decoder(Session).decode
 
 
-def begun(digest: str, post: str = "", title: str = "") -> Session:
+def begun(digest: str, post: str = "", title: str = "", salt: str = "") -> Session:
     """A new session."""
-    return Session(digest, now_ms() + LASTS_MS, secrets.token_hex(12), post, title)
+    return Session(digest, now_ms() + LASTS_MS, salt or secrets.token_hex(12), post, title)
 
 
 class Keys:
@@ -94,6 +94,11 @@ class Keys:
                 session = _decode(base64.urlsafe_b64decode(body))
                 return session if now_ms() < session.until else None
         return None
+
+    async def local_salt(self) -> str:
+        """The salt of the user of this machine, who signs in nowhere: pages that a browser loads side by side begin a
+        session each, and a form of one is good in the other."""
+        return mark((await self.now())[-1], "salt", "local")[:24]
 
     async def form_mark(self, session: Session) -> str:
         """What a form of a session has in a hidden field."""

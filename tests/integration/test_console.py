@@ -222,6 +222,13 @@ def test_signing_out_ends_the_session_in_the_browser(door: Served) -> None:
         assert client.get("/desk", headers=HTML).status_code == 303
 
 
+def test_pages_of_this_machine_that_load_side_by_side_take_each_others_forms(local: Served) -> None:
+    with browser(local) as one, browser(local) as other:
+        form = get(one, "/me").form("/me/post")
+        get(other, "/me")  # a browser keeps the session that came last
+        assert send(other, "/me/post", form | {"post": ""}).status_code == 303
+
+
 @pytest.mark.parametrize("change", ["last", "first", "unsigned", "other letters"])
 def test_a_cookie_that_was_not_signed_here_is_none(door: Served, change: str) -> None:
     with browser(door, "all") as client:
