@@ -22,6 +22,8 @@
   }
   document.addEventListener("DOMContentLoaded", function () {
     known = rows();
+    var current = document.querySelector(".top [aria-current]"); // on a phone the menu is one line that is moved sideways
+    if (current) { current.parentNode.parentNode.scrollLeft = current.offsetLeft - 60; }
     if (news) {
       news.querySelector("button").addEventListener("click", function () {
         show(news, false);
