@@ -89,7 +89,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "duty_month": ("月份", "Month"),
     "duty_days": ("逐日", "Day by day"),
     "duty_heat": (
-        "格内为已履职/应履职；底色越深，未履职占比越大。",
+        "格内为已履职/应履职，多时为百分比；底色越深，未履职占比越大。",
         "In a day: kept of owed. The darker, the larger the share that was not kept.",
     ),
     "duty_week": ("一 二 三 四 五 六 日", "Mo Tu We Th Fr Sa Su"),
@@ -153,7 +153,8 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "sponsors": ("包抓", "Sponsored grids"),
     "spon_mine": ("您包抓 {grid}：", "You sponsor {grid}: "),
     "spon_all": ("{grid}下 {n} 个网格有包抓领导：", "{n} grids below {grid} have a sponsor: "),
-    "spon_late": ("逾期 {n} 件", "{n} overdue"),
+    "spon_late": ("全程超期 {n} 件", "{n} past the deadline of the whole"),
+    "spon_overdue": ("全程超期", "Past the whole"),
     "spon_open": ("，在办 {n} 件", ", {n} open"),
     "spon_duties": ("；包抓履职 {kept}/{owed}", "; duties of sponsors kept {kept} of {owed}"),
     "spon_none": ("这里没有包抓岗位", "No post sponsors a grid here"),
@@ -163,7 +164,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "spon_vacant": ("空岗", "vacant"),
     "spon_own": ("本岗位的履职", "Duties of this post"),
     "spon_note": (
-        "在办、逾期按案件所在网格计。一个包抓岗位对应一个网格，包抓几个网格的领导有几个岗位。",
-        "Open and overdue count where the case lies. Who sponsors several grids has a post for each.",
+        "在办、全程超期按案件所在网格计；督办台还算上每一步的超期。一个包抓岗位对应一个网格，包抓几个网格的领导有几个岗位。",
+        "Both count where the case lies; the desk counts cases late in any step. Who sponsors several grids has a post for each.",
     ),
 }

@@ -34,7 +34,7 @@ NOTHING: tuple[Cell, ...] = (0, 0, 0, Share(None), Share(None), 0, 0, Span(None)
 BEST = "on_time_rate"
 """The figure by which units are ranked."""
 BARS = Chart("按期结案率", "bars", (2,))
-STANDING = (Column("在办"), Column("在办超期"))
+STANDING = (Column("在办"), Column("在办全程超期"))
 
 
 def flow_of(row: FigureRow) -> tuple[Cell, ...]:
@@ -67,7 +67,7 @@ def lead_of(reading: ReportReading, total: PerformancePage) -> str:
     return (
         f"{reading.period_text}{reading.place}：{reading.kind.zh}上报 {counts.get(REPORTED, 0)} 件，结案 "
         f"{counts.get(CLOSED, 0)} 件{shared}；逾期 {counts.get('overdue', 0)} 件；"
-        f"{'此刻' if reading.running else '期末'}在办 {opened} 件，其中超期 {late} 件。"
+        f"{'此刻' if reading.running else '期末'}在办 {opened} 件，其中全程超期 {late} 件。"
     )
 
 

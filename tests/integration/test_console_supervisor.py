@@ -278,7 +278,7 @@ def test_a_sponsor_sees_its_own_grid_and_who_supervises_sees_all(local: Served) 
     assert "您包抓 一号街道办事处" in mine and "包抓联系" in mine and "二号街道" not in mine
     every = get(as_post(local, "WY-CHIEF"), "/sponsors").text
     posts = re.findall(r'href="/duties\?post=(WY\d\d-SPONSOR)"', every)
-    assert len(posts) == 12 and "逾期 2 件" in every
+    assert len(posts) == 12 and "全程超期 2 件" in every
     below = get(as_post(local, "WY-CHIEF"), "/sponsors?grid=WY01").text
     assert below.count("-SPONSOR") == 9
 

@@ -186,7 +186,7 @@ def test_a_bulletin_has_the_figures_of_the_view_grid_by_grid(door: Served, name:
     }.items():
         assert column(grids, heads)[: len(view.rows)] == values, heads
     standing = {row.name: (row.open, row.overdue) for row in view.standing}
-    shown = zip(column(grids, "网格"), column(grids, "在办"), column(grids, "在办超期"), strict=True)
+    shown = zip(column(grids, "网格"), column(grids, "在办"), column(grids, "在办全程超期"), strict=True)
     assert {place: counts for place, *counts in shown if any(counts)} == {
         k: [*v] for k, v in standing.items() if any(v)
     }

@@ -141,7 +141,8 @@ def heat_of(row: FigureRow) -> Day:
     missing = found.denominator - found.numerator
     shade = min(SHADES, 1 + missing * 2 * SHADES // max(found.denominator, 1)) if missing else 0
     text = f"{found.numerator}/{found.denominator}"
-    return Day(day.isoformat(), day.day, text, (f"已履职 {text}", f"kept {text}"), shade)
+    short = text if found.denominator < 100 else f"{(found.basis_points or 0) // 100}%"  # what a square of it holds
+    return Day(day.isoformat(), day.day, short, (f"已履职 {text}", f"kept {text}"), shade)
 
 
 def weeks_of(days: Iterable[Day], since: str, until: str) -> list[list[Day | None]]:
