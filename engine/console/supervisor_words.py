@@ -165,6 +165,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "spon_own": ("本岗位的履职", "Duties of this post"),
     "spon_note": (
         "在办、全程超期按案件所在网格计；督办台还算上每一步的超期。一个包抓岗位对应一个网格，包抓几个网格的领导有几个岗位。",
-        "Both count where the case lies; the desk counts cases late in any step. Who sponsors several grids has a post for each.",
+        "Both count where the case lies; the desk counts cases late in any step. Who sponsors several grids has a post "
+        "for each.",
     ),
 }

@@ -396,7 +396,7 @@ def test_a_day_without_a_network_and_a_killed_browser_lose_nothing_and_double_no
         remember(page, 11)
         context.set_offline(False)
         settle(page, lambda _: page.evaluate("member.sync.state") in ("online", "nopost"))
-        if page.evaluate("member.sync.state") == "nopost":  # a browser that is killed may forget its session, and asks for it anew
+        if page.evaluate("member.sync.state") == "nopost":  # a browser that is killed may forget its session
             choose(page, MEMBER)
         rows = settle(page, is_settled)
         settle(page, lambda _: page.evaluate("member.waitingPhotos().then(all => !all.length)"))
