@@ -113,4 +113,52 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
         "渠道写在文件里，在那里增减，一两秒内生效；密钥不在这里显示。",
         "Channels stand in a file and are changed there, within a second or two. Secrets are not shown here.",
     ),
+    # what if
+    "whatif": ("假如", "What if"),
+    "whatif_first": ("换一个策略包，过去会怎样", "What another pack would have made of the past"),
+    "whatif_runs": (
+        "正在重新裁决，已用 {span}，本页自行更新",
+        "History is being decided anew, for {span} so far; this page follows",
+    ),
+    "whatif_failed": ("没有算出来：", "There is no answer: "),
+    "whatif_same": ("{title}，{first} 至 {last}：每一案都一样", "{title}, {first} to {last}: every case is the same"),
+    "whatif_differ": (
+        "{title}，{first} 至 {last}：{n} 件不同，告警 {was} → {would}",
+        "{title}, {first} to {last}: {n} cases differ; alerts {was} → {would}",
+    ),
+    "whatif_says": (
+        "人是按当时的策略包办的。当时没要求过的另计；会被拒收的只计数，不补做。不写入任何数据。",
+        "People acted under the pack that they had. What nobody was asked for is counted apart; what would have been "
+        "refused is counted, not repaired. Nothing is written.",
+    ),
+    "whatif_pack": ("策略包", "Pack"),
+    "whatif_from": ("从", "From"),
+    "whatif_to": ("到", "To"),
+    "whatif_ask": ("对比", "Compare"),
+    "whatif_cannot": (
+        "本进程不能算，请用 gridpatrol whatif。",
+        "This process cannot compute it: use gridpatrol whatif.",
+    ),
+    "whatif_numbers": ("数目", "Numbers"),
+    "whatif_was": ("实际", "Was"),
+    "whatif_would": ("假如", "Would be"),
+    "whatif_change": ("差", "Change"),
+    "whatif_posts": ("变化最大的岗位（告警与告知）", "Posts whose load differs most (alerts and notices)"),
+    "whatif_places": ("按期结案率名次", "Places by what is closed on time"),
+    "whatif_same_places": ("另有 {n} 个不变。", "{n} more stay where they are."),
+    "whatif_never": (
+        "当时没要求过：{n} 件已了结的案件还在等，因此超期 {missed}。",
+        "Never asked: {n} cases that were over still wait; deadlines missed by that: {missed}.",
+    ),
+    "whatif_refused": (
+        "会被拒收的 {refused} 条，原被拒收而会被采纳的 {taken} 条。",
+        "{refused} events would be refused; {taken} would be taken instead of refused.",
+    ),
+    "whatif_cases": ("不同的案件，头 {n} 件", "Cases that differ, the first {n}"),
+    "whatif_step": ("首个不同的步骤", "First step that differs"),
+    "whatif_asked": ("问过的", "Asked before"),
+    "whatif_running": ("在算", "runs"),
+    "whatif_done": ("已有结果", "has its answer"),
+    "whatif_no": ("没有结果", "no answer"),
+    "whatif_records": ("{n} 条记录重新裁决", "{n} records decided"),
 }

@@ -53,6 +53,7 @@ from engine.http.watching import with_counts
 from engine.metrics import gauges
 from engine.store.database import Database
 from engine.views.channel_desk import ChannelProbe
+from engine.views.what_if_desk import Comparer, Comparisons
 from engine.writer import Writer
 
 UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
@@ -103,12 +104,13 @@ def create_app(
     shut: Callable[[], str] = lambda: "",
     closing: threading.Event | None = None,
     channels: ChannelProbe | None = None,
+    comparer: Comparer | None = None,
 ) -> Litestar:
     """The door of a running writer.
 
     `shut` says why nothing is taken just now, empty when the door is open; `closing` ends the alert streams: set it
     before the HTTP server waits for its connections to end. `channels`: what this process knows of channels, for the
-    pages of operators.
+    pages of operators; `comparer`: how it decides history under another pack for them.
     """
     context = DoorContext(writer, database, shut, closing)
     context.counters.ready.set_function(lambda: not context.unready())
@@ -119,7 +121,10 @@ def create_app(
         "feed": Provide(lambda: feed, sync_to_thread=False),
     }
 
+    comparisons = Comparisons(comparer)
+
     async def leave(_: Litestar) -> None:
+        comparisons.close()
         context.close()
 
     routers = [Router("/", route_handlers=routes, guards=[guard]) for guard, routes in (*GUARDED, *mount.GUARDED)]
@@ -135,7 +140,7 @@ def create_app(
                 "origins": context.settings.origins,
                 "principals": context.principals,
                 "watch": context.watch,
-                **mount.state_of(context, channels),
+                **mount.state_of(context, channels, comparisons),
             }
         ),
         request_max_body_size=events.MOST_BYTES,

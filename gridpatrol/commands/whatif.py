@@ -40,7 +40,13 @@ class OtherHomes(GridpatrolError):
 
 
 @click.command("whatif")
-@click.option("--pack", "name", required=True, type=options.TEXT, help="The other pack: a folder, or a shipped pack.")
+@click.option(
+    "--pack",
+    "name",
+    required=True,
+    type=options.TEXT,
+    help="The other pack: a folder, a shipped pack, or a compiled one as a .json file.",
+)
 @click.option(
     "--from", "since", required=True, type=options.INSTANT, help="From when on it stands in for the real one."
 )

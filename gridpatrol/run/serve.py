@@ -33,6 +33,7 @@ from gridpatrol import collector
 from gridpatrol.run.assessing import assessor_of
 from gridpatrol.run.channel_probe import FileProbe
 from gridpatrol.run.channels import channels_of
+from gridpatrol.run.comparing import CommandComparer
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.kept_files import keeping
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
@@ -159,7 +160,8 @@ def _serve(
     stored = database.url.render_as_string(hide_password=True)
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
-        app = create_app(writer, database, closing=closing, channels=FileProbe(engine.settings.channels))
+        comparer, probe = CommandComparer(engine.settings), FileProbe(engine.settings.channels)
+        app = create_app(writer, database, closing=closing, channels=probe, comparer=comparer)
         on_open = (lambda: opened(url, engine)) if opened else None
         settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
         server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -21,7 +22,7 @@ from engine.lease import Lease
 from engine.metrics.counters import Counters
 from engine.operations.auditing import audited
 from engine.operations.retention import LetterRetention
-from engine.packs import check_folder, folder_of
+from engine.packs import check_folder, check_pack, folder_of
 from engine.rehearsals import rehearse, rehearse_active
 from engine.runtime import Chore, Consumer, Engine
 from engine.settings import Settings, read_settings
@@ -34,6 +35,7 @@ from engine.wall_clock import WallClock
 from gridpatrol import options
 from gridpatrol.client import Server
 from gridpatrol.run.following import follow
+from workflows.policy import model
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack, digest
 
@@ -214,11 +216,25 @@ def _counter_of_alerts(counters: Counters) -> fold.Heard:
 
 
 def read_pack(name: str) -> Pack:
-    """The compiled pack of a folder, or of a shipped pack by its name; its errors are one sentence each."""
+    """The compiled pack of a folder, of a shipped pack by its name, or of a file that holds it compiled; its errors are
+    one sentence each."""
+    if name.endswith(".json") and Path(name).is_file():
+        return read_compiled(Path(name))
     pack, problems = check_folder(name)
     errors = [str(problem) for problem in problems if problem.severity == "error"]
     if pack is None or errors:
         raise PackUnusable(f"the pack in {folder_of(name)} cannot be used: " + "; ".join(errors[:3]))
+    return pack
+
+
+def read_compiled(file: Path) -> Pack:
+    """The pack that a file holds as the database holds it."""
+    try:
+        pack = model.decode(file.read_bytes())
+    except msgspec.DecodeError as error:
+        raise PackUnusable(f"{file} holds no compiled pack: {error}") from error
+    if errors := [str(found) for found in check_pack(pack) if found.severity == "error"]:
+        raise PackUnusable(f"the pack in {file} cannot be used: " + "; ".join(errors[:3]))
     return pack
 
 

@@ -43,6 +43,7 @@ PAGES = {
     "packs": ("/packs", "现行策略包", "active pack"),
     "tokens": ("/tokens", "有令牌", "have a token"),
     "channels": ("/channels", "渠道", "channels"),
+    "whatif": ("/whatif", "换一个策略包", "another pack"),
     "health": ("/health", "。", "."),
 }
 

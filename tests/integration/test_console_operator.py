@@ -39,7 +39,7 @@ from tests.support.settings_files import put_file
 from workflows.policy import model
 
 __all__ = ["close_browsers"]
-PAGES = ("/health", "/packs", "/tokens", "/channels")
+PAGES = ("/health", "/packs", "/tokens", "/channels", "/whatif")
 
 
 @pytest.fixture(scope="module")

@@ -143,6 +143,8 @@ ASKING = [
     ("GET", "/sponsors", "reads"),
     ("GET", "/responsibility", "reads"),
     ("GET", "/packs", "operator"),
+    ("GET", "/whatif", "operator"),
+    ("POST", "/whatif", "operator"),
     ("POST", "/packs", "operator"),
     ("POST", "/packs/activations", "operator"),
     ("GET", "/tokens", "operator"),

@@ -360,7 +360,7 @@ READS: dict[str, str] = {
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
 it stands here; then its handler asks `context.read_as`, and what it shows is checked against who may see it."""
-OPERATES = ("/v1/operator/", "/v1/deliveries", "/health", "/packs", "/tokens", "/channels")
+OPERATES = ("/v1/operator/", "/v1/deliveries", "/health", "/packs", "/tokens", "/channels", "/whatif")
 
 
 def questions() -> dict[str, str]:

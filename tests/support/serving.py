@@ -123,9 +123,9 @@ def running(server: uvicorn.Server) -> Iterator[int]:
         thread.join(WITHIN_S)
 
 
-def wait_until(true: Callable[[], Any]) -> Any:
+def wait_until(true: Callable[[], Any], within_s: float = WITHIN_S) -> Any:
     """Ask until the answer is true; fail after a while."""
-    until = time.monotonic() + WITHIN_S
+    until = time.monotonic() + within_s
     while not (answer := true()):
         assert time.monotonic() < until, "it did not come true in time"
         time.sleep(0.01)

@@ -26,12 +26,14 @@ from engine.console.pages import (
     supervision,
     tokens,
     unit,
+    what_if,
 )
 from engine.console.sessions import Keys
 from engine.http import files
 from engine.http.auth import Guard
 from engine.http.context import DoorContext
 from engine.views.channel_desk import ChannelProbe
+from engine.views.what_if_desk import Comparisons
 
 UNGUARDED: list[Any] = [*sign_in.UNGUARDED, *member.UNGUARDED]
 GUARDED: list[tuple[Guard, list[Any]]] = [
@@ -53,14 +55,14 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         ],
     ),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
-    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES]),
+    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *what_if.ROUTES]),
     (member.for_this_member, member.KNOWN),
     (member.for_this_speaker, member.SPOKEN),
     (member.for_this_reader, member.READ),
 ]
 
 
-def state_of(context: DoorContext, probe: ChannelProbe | None) -> dict[str, Any]:
+def state_of(context: DoorContext, probe: ChannelProbe | None, comparisons: Comparisons) -> dict[str, Any]:
     """What the pages find in the state of the application."""
     return {
         "context": context,
@@ -69,4 +71,5 @@ def state_of(context: DoorContext, probe: ChannelProbe | None) -> dict[str, Any]
         "console_changes": Changes(context),
         "console_packs": packs.CheckedPacks(),
         "console_channels": probe,
+        "console_comparisons": comparisons,
     }

@@ -89,6 +89,10 @@ class CheckedPacks:
         """A pack that this sender has had checked here."""
         return self._kept.get((sender, digest))
 
+    def all_of(self, sender: str) -> list[tuple[str, Pack]]:
+        """The hashes and packs of a sender."""
+        return [(digest, pack) for (who, digest), pack in self._kept.items() if who == sender]
+
 
 @get("/packs", include_in_schema=False)
 async def show_packs(
