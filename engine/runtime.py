@@ -317,15 +317,15 @@ class Engine:
             row = self.rows[partition]
             if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
                 continue
-            if self.has_news(partition, 0, now):
+            if self.next_news(partition, 0, now) is not None:
                 news.append(Submission(partition, "pack", "owner", self.activations(partition)[-1][0]))
         if news:
             self.append(news, now)
         return len(news)
 
-    def has_news(self, partition: int, since: int, until: int) -> bool:
-        """Whether the active pack has come to know more days since its activation, from an instant (ms) on and not
-        after another. In a partition in which nothing has arrived yet nothing is news."""
+    def next_news(self, partition: int, since: int, until: int) -> int | None:
+        """When the active pack comes to know more days after its activation, from an instant (ms) on and not after
+        another; None: it does not. In a partition in which nothing has arrived yet nothing is news."""
         row = self.rows[partition]
         known, instants = self._news.get(partition, ("", ()))
         if known != row.packs:
@@ -333,8 +333,8 @@ class Engine:
             instants = active.news if active is not None else ()
             self._news[partition] = row.packs, instants
         if not instants or row.clock <= FROM_EVER_MS:
-            return False
-        return news_in(instants, self.activations(partition)[-1][1], since, until) is not None
+            return None
+        return news_in(instants, self.activations(partition)[-1][1], since, until)
 
     # ---- packs ----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -19,20 +20,24 @@ from consumers.verify.replayed import replayed_beside
 from engine import failpoints
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
-from engine.replay import export_log, replay_log
-from engine.store import inbox_table, sends
+from engine.replay import export_log, replay_events, replay_log
+from engine.store import inbox_table, sends, standing
 from engine.store.rows import InboxRow
 from lab import runs
 from lab.runs import engine_on
 from schemas import facts
-from tests.integration.test_standing import restarted
+from tests.integration.test_isolation import refuse, relent
+from tests.integration.test_standing import broken, restarted
 from tests.simulation.line import NOW, Line
-from tests.support.builders import DAY, subject
+from tests.support.builders import DAY, event, instant, subject
 from tests.support.errands import Owed, Passed, errands
+from workflows import sla
 from workflows.decision import Decision
+from workflows.definitions import DEFINITIONS
+from workflows.turn import decode_sent
 
 HOMES = ("WY01", "WY02", "WY03", "WY04")
-LATER = 1_000
+LATER, MINUTE = 1_000, 60_000
 
 
 @pytest.fixture(params=[1, 2, 32])
@@ -184,3 +189,254 @@ def test_interrupted_anywhere_it_is_heard_once_and_in_order(line: Line, tmp_path
         said = said_by(line, subject("WY01", 1))
         assert [id_ for id_ in said if not id_.startswith("2.")] == ["3.1", "4.1"]
         sound(line, tmp_path)
+
+
+# ---- a replay of events --------------------------------------------------------------------------------------
+
+
+def lively(seed: int) -> list[bytes]:
+    """What is said in four homes within a minute, and at instants at which what was said before arrives."""
+    random, said, now = Random(seed), list[bytes](), NOW
+    data: dict[str, Any] = {"category": "D3-04", "source": "hotline", "definition": "service_request"}
+    for number in range(120):
+        home, one = random.choice(HOMES), random.randint(1, 3)
+        now += random.choice([0, 0, 1, 500, LATER, LATER, 2 * LATER, 20 * LATER])
+        due = {"deadline": instant(now + random.choice([1, 999, LATER, 30 * LATER]))}
+        choices: list[tuple[str, str, dict[str, Any]]] = [
+            ("report.submitted", "WY-12345", data | due | {"grid": f"{home}-01"}),
+            ("case.urged", "WY-SUPERVISOR", {}),
+            ("case.commented", f"{home}-01-MEMBER", {}),
+        ]
+        trigger, by, rest = random.choices(choices, [3, 5, 2])[0]
+        case = subject(home, one + 3 if trigger == "case.commented" else one)  # of an errand, perhaps before its birth
+        said.append(json.dumps(event(trigger, by, now, case=case, id=f"e{number}", **rest)).encode())
+    return said
+
+
+def talk(d: Decision) -> None:
+    """An urged case bears errands in two homes, and sends a word round them all."""
+    own = HOMES.index(d.case.id[:4])
+    others = HOMES[own + 1 :] + HOMES[: own + 1]
+    number = int(d.case.id[-12:], 16) + 3
+    for home in others[:2]:
+        d.send(subject(home, number), "errand.owed", Owed(grid=f"{home}-01"), bears="errand")
+    to = tuple(subject(home, number) for home in others)
+    d.send(to[0], "errand.passed", Passed(to=to[1:]))
+
+
+@contextmanager
+def talking() -> Iterator[None]:
+    """Where what is urged talks, and what falls due as well."""
+    ring = sla.ring
+
+    def rings(d: Decision, clock: Any) -> Any:
+        found = ring(d, clock)
+        talk(d)
+        return found
+
+    with errands(talk), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sla, "ring", rings)
+        yield
+
+
+LIMITS = [(1, 500, 1000), (2, 20, 30), (32, 500, 1000), (32, 1, 1)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_in_a_replay_slices_and_partitions_change_no_fact(tmp_path: Path, seed: int) -> None:
+    found = []
+    with talking():
+        for limits in LIMITS:
+            with line_of(f"sqlite:///{tmp_path / '-'.join(map(str, limits))}.db", *limits) as line:
+                replay_events(line.engine, lively(seed), "lively", NOW + 10 * MINUTE)
+                runs.check_whole(line.engine)
+                assert on_their_way(line) == 0
+                found.append((runs.facts(line.engine), runs.answers(line.engine)))
+                if limits == (32, 500, 1000):
+                    check_arrivals(line)
+                    sound(line, tmp_path)
+    assert all(each == found[0] for each in found[1:])
+
+
+def check_arrivals(line: Line) -> None:
+    """What was said arrives a second later, after packs and before events of that instant, by sender, step and send."""
+    said = {(row.case_id, row.seq): row.at for row in runs.steps(line.engine)}
+    with line.engine.database.read() as connection:
+        for partition in line.engine.rows:
+            rows = [row for row in inbox_table.read_all(connection, partition) if row.kind in ("event", "sent")]
+            keys = [(row.stamp, row.kind != "sent", *key_of(row)) for row in rows]
+            assert keys == sorted(keys, key=lambda key: key[:5] if not key[1] else key[:2])
+            assert all(row.stamp == said[key_of(row)[:2]] + LATER for row in rows if row.kind == "sent")
+
+
+def key_of(row: InboxRow) -> tuple[str, int, int]:
+    return decode_sent(row.body).key if row.kind == "sent" else ("", 0, 0)
+
+
+@pytest.mark.parametrize("point", ["replay.before_commit", "replay.after_commit"])
+def test_a_replay_that_is_interrupted_goes_on_with_what_was_on_its_way(tmp_path: Path, point: str) -> None:
+    with talking():
+        with line_of(f"sqlite:///{tmp_path / 'whole.db'}", 32) as whole:
+            replay_events(whole.engine, lively(4), "lively", NOW + 10 * MINUTE)
+            told = runs.facts(whole.engine)
+        with line_of(f"sqlite:///{tmp_path / 'parts.db'}", 32, 20, 30) as line:
+            for count in (3, 1, 7, 2, 12):
+                failpoints.arm(f"{point}:raise@{count}")
+                with pytest.raises(Interrupted):
+                    replay_events(line.engine, lively(4), "lively", NOW + 10 * MINUTE)
+                failpoints.arm("")
+                line.engine.reload()
+            replay_events(line.engine, lively(4), "lively", NOW + 10 * MINUTE)
+            assert runs.facts(line.engine) == told
+
+
+# ---- targets that do not take it -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(database_url: str) -> Iterator[Line]:
+    """A line of two partitions, with the errand 4 in the home WY02, borne by the first case of WY01."""
+    with errands(bear("WY02")), line_of(database_url, 3) as found:
+        found.report(1, due=None)
+        urge(found, NOW + 1)
+        settle(found, NOW + 5)
+        yield found
+
+
+ERRAND = subject("WY02", 4)
+
+
+def unserved(line: Line) -> list[tuple[str, str]]:
+    return [(fact.trigger, fact.why) for fact in line.of(facts.Unserved, 4, "WY02")]
+
+
+def test_what_an_ended_target_can_no_longer_do_is_a_fact_of_it_and_an_archived_one_has_a_letter(
+    two: Line, tmp_path: Path
+) -> None:
+    photo = {"url": "https://a.example/1", "sha256": "ab" * 32, "kind": "near"}
+    two.say("case.evidence_added", "WY02-01-MEMBER", NOW + 6, case=ERRAND, evidence=[photo])
+    with errands(pass_on("WY02")):
+        urge(two, NOW + 10)
+        settle(two, NOW + 20)
+        assert unserved(two) == [("errand.passed", "impossible")]
+        two.operate("archive", json.dumps({"before": NOW + 30 * DAY}), NOW + 400 * DAY, "WY02")
+        urge(two, NOW + 400 * DAY)
+        settle(two, NOW + 400 * DAY)
+        assert two.letters() == [("archived", ERRAND, "4.1", records(two)[-1].position)]
+        sound(two, tmp_path)
+
+
+def test_a_target_that_stands_hears_in_order_when_it_goes_on(two: Line, tmp_path: Path) -> None:
+    with errands(pass_on("WY02")), broken("errand.passed"):
+        urge(two, NOW + 10)
+        urge(two, NOW + 11)
+        two.say("case.commented", "WY02-01-MEMBER", NOW + 12, case=ERRAND)
+        two.report(9, NOW + 12, None, "WY02")
+        settle(two, NOW + 20)
+        assert noted(two, "WY02") == 0 and on_their_way(two) == 0
+        assert two.facts(9, "WY02")  # others go on
+        assert [str(m) for m in verify(two.engine.database, live=True)] == []
+        for row in records(two)[1:]:
+            two.engine.append([Submission(row.partition, "sent", "owner", row.body)], NOW + 30)
+        settle(two, NOW + 30)
+    with errands(pass_on("WY02")):
+        two = restarted(two)
+        settle(two, NOW + 40)
+        told = [fact.what for fact in two.of(facts.Noted, 4, "WY02")]
+        assert told == ["comment", "passed", "passed"]
+        with two.engine.database.read() as connection:
+            assert not any(standing.read_ids(connection, p) for p in two.engine.rows)
+        (folder := tmp_path / "beside").mkdir()
+        assert [str(m) for m in replayed_beside(two.engine, folder)] == []
+        assert [str(m) for m in verify(two.engine.database, live=True)] == []
+
+
+def test_a_target_that_the_database_refuses_is_quarantined_and_the_sender_goes_on(two: Line, tmp_path: Path) -> None:
+    refuse(two.engine.database, "facts", f"NEW.case_id = '{ERRAND}' AND NEW.body LIKE '%passed%'")
+    with errands(pass_on("WY02")):
+        urge(two, NOW + 10)
+        two.report(9, NOW + 12, None, "WY02")
+        settle(two, NOW + 20)
+        assert [fact.on for fact in two.of(facts.Quarantined, 4, "WY02")] == [True]
+        assert two.facts(9, "WY02") and [letter[:2] for letter in two.letters()] == [("failed", ERRAND)]
+        relent(two.engine.database, "facts")
+        sound(two, tmp_path)
+
+
+def test_a_partition_that_stands_still_holds_up_only_what_it_is_to_hear(two: Line, tmp_path: Path) -> None:
+    target = two.engine.partition(ERRAND)
+    assert target != two.engine.partition(subject("WY01", 1))
+    two.engine.partitions.halt(target, "an operator says so")
+    with errands(pass_on("WY02")):
+        for number in range(3):
+            urge(two, NOW + 10 + number)
+            assert settle(two, NOW + 20) == 1
+        assert noted(two, "WY02") == 0 and len(two.steps(1)) == 5
+        two.engine.partitions._mark(target, "", lambda connection: None)
+        settle(two, NOW + 30)
+        assert noted(two, "WY02") == 3
+        sound(two, tmp_path)
+
+
+def test_a_target_whose_clock_is_ahead_is_waited_for_in_order(two: Line) -> None:
+    two.operate("tick", "", NOW + MINUTE, "WY02")
+    with errands(pass_on("WY02")):
+        urge(two, NOW + 10)
+        assert settle(two, NOW + 20) == 0 and on_their_way(two) == 1
+        assert settle(two, NOW + MINUTE) == 1 and noted(two, "WY02") == 1
+
+
+# ---- what no owner has written -------------------------------------------------------------------------------
+
+
+def test_what_is_no_send_or_lies_elsewhere_is_a_letter(two: Line, tmp_path: Path) -> None:
+    there, body = two.engine.partition(ERRAND), records(two)[0].body
+    wanted = [
+        Submission(there, "sent", "owner", text) for text in ("", "{}", '{"to":1}', body.replace("errand.", "no."))
+    ]
+    wanted.append(Submission(1 - there, "sent", "owner", body.replace('"id":"2.1"', '"id":"2.9"')))
+    two.engine.append(wanted, NOW + 10)
+    settle(two, NOW + 20)
+    assert sorted(letter[0] for letter in two.letters()) == ["misrouted"] + ["undecodable"] * 4
+    assert [str(m) for m in verify(two.engine.database, live=True)] == []
+
+
+def test_a_word_that_goes_round_for_ever_is_a_defect_of_the_one_that_says_it_once_too_often(two: Line) -> None:
+    def again(d: Decision, data: Any, speaker: Any) -> None:
+        d.tell(facts.Noted(what="passed"))
+        d.send(subject("WY02" if d.case.id < ERRAND else "WY01", 4), "errand.passed", Passed())
+
+    with errands(bear("WY01")):
+        urge(two, NOW + 2)
+        settle(two, NOW + 6)
+    with errands(pass_on("WY02")), pytest.MonkeyPatch.context() as patch:
+        patch.setitem(DEFINITIONS["errand"].effects, "errand.passed", again)
+        urge(two, NOW + 10)
+        settle(two, NOW + 20)
+        assert noted(two, "WY01") + noted(two, "WY02") == 63
+        with two.engine.database.read() as connection:
+            assert sum(len(standing.read_ids(connection, p)) for p in two.engine.rows) == 1
+
+
+# ---- from an exported log ------------------------------------------------------------------------------------
+
+
+def test_a_database_from_an_exported_log_says_from_its_first_step_what_the_log_does_not_hold(
+    two: Line, tmp_path: Path
+) -> None:
+    with errands(pass_on("WY02", "WY01", "WY02")):
+        urge(two, NOW + 10)
+        settle(two, NOW + 20)
+        urge(two, NOW + 11)
+        while two.engine.work(None) is not None:
+            pass
+        log = list(export_log(two.engine))
+        assert on_their_way(two) == 1
+        settle(two, NOW + 30)
+        with engine_on(f"sqlite:///{tmp_path / 'live.db'}", 2) as engine:
+            replay_log(engine, log)
+            live = Line(engine)
+            assert on_their_way(live) == 1
+            settle(live, NOW + 30)
+            assert runs.facts(engine) == runs.facts(two.engine)
+            assert list(export_log(engine)) == list(export_log(two.engine))
