@@ -21,7 +21,7 @@ from engine.errors import DatabaseUnusable, StaleWriter
 from engine.failures import is_defect, is_permanent
 from engine.runtime import Engine
 from engine.slice import isolation
-from engine.slice.types import LATER_MS, Batch, SliceResult, TooFar
+from engine.slice.types import LATER_MS, Batch, SliceResult, BeyondRound
 from engine.store import sends
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, write_positions
@@ -104,7 +104,7 @@ class Rounds:
         limits = replace(self.partitions.limits, within=last)
         try:
             result = self.partitions.run(self.batches(chosen, last), None, self.note(chosen), limits)
-        except TooFar as far:
+        except BeyondRound as far:
             if far.arrival:
                 self.span_ms = far.arrival - first
                 return self.decide(far.arrival - 1)

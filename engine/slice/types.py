@@ -57,7 +57,7 @@ class Limits(Struct, frozen=True):
     sends: int | None = None  # to try out what the database refuses: so many are carried out, and nothing is committed
 
 
-class TooFar(Exception):
+class BeyondRound(Exception):
     """A slice of a replay has come too far. `arrival`: when the first of what was said in it arrives; 0: not all was
     decided, so it is not known."""
 
