@@ -21,7 +21,7 @@ from engine.errors import DatabaseUnusable, StaleWriter
 from engine.failures import is_defect, is_permanent
 from engine.runtime import Engine
 from engine.slice import isolation
-from engine.slice.types import LATER_MS, Batch, SliceResult, BeyondRound
+from engine.slice.types import LATER_MS, Batch, BeyondRound, SliceResult
 from engine.store import sends
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, write_positions

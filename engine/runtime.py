@@ -268,12 +268,12 @@ class Engine:
     def forward(self, now: int) -> int:
         """Append to the log what cases have said to cases of other homes. How much of it.
 
-        Nothing while the wall clock is doubted. No more lies in the log than half a slice, so events have their turn.
+        Nothing while the wall clock is doubted. Of a table, where little is undecided: events have the rest of a slice.
         """
         total, until_s = 0, time.monotonic() + forwarding.TURN_S
         while self.partitions.outgoing and not self.wall.belief.doubt:
-            most = (self.settings.slice_records - self.undecided()) // 2
-            ready = forwarding.next_sends(self.partitions, self.wall, now, most)
+            most = self.settings.slice_records // 2 - (self.undecided() if self.inbox.at_once else 0)
+            ready = forwarding.next_sends(self.partitions, self.wall, now, max(most, total == 0))
             if ready is None:
                 break
             failpoints.hit("sends.before_append")

@@ -188,8 +188,9 @@ class Writer(Loop):
             busy = bool(self.engine.feed()) or busy
         if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
             self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
-        busy = bool(self.engine.forward(self.engine.now())) or busy
-        busy = bool(self.engine.tick(self.engine.now())) or busy
+        now = self.engine.now()
+        busy = bool(self.engine.forward(now)) or busy  # the next turn decides it at once
+        busy = bool(self.engine.tick(now)) or busy
         if following:  # what is told once every step has been read is not to find some that wait
             self.engine.look_after()
         self.engine.wall.log_changes()

@@ -138,8 +138,9 @@ class Worker(Loop):
         self._decide()
         self.relay.catch_up(self.engine.rows)
         self.relay.settle()
-        self.engine.forward(self.engine.now())
-        self.engine.tick(self.engine.now())
+        now = self.engine.now()
+        self.engine.forward(now)
+        self.engine.tick(now)
         self.engine.look_after()
         self.engine.wall.log_changes()
 

@@ -15,7 +15,7 @@ from engine import failpoints
 from engine.policies import Policies
 from engine.slice.partition import PartitionRun
 from engine.slice.reads import SliceReads
-from engine.slice.types import LATER_MS, AlsoWrite, Batch, Limits, SliceResult, BeyondRound, TriedOut
+from engine.slice.types import LATER_MS, AlsoWrite, Batch, BeyondRound, Limits, SliceResult, TriedOut
 from engine.slice.writes import SliceWrites
 from engine.store.database import Database
 

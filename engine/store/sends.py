@@ -37,6 +37,20 @@ def count_outgoing(connection: Connection) -> dict[int, int]:
     return {partition: count for partition, count in rows}
 
 
+def keys_outgoing(connection: Connection) -> set[tuple[str, int, int]]:
+    """What the log does not have yet: who said it, the number of the step, and of the send in it."""
+    return {(case, seq, k) for case, seq, k in execute(connection, "SELECT case_id, seq, k FROM outgoing")}
+
+
+def without_step(connection: Connection) -> list[tuple[str, int, int]]:
+    """The same of what no step has said."""
+    sql = """
+        SELECT o.case_id, o.seq, o.k FROM outgoing o LEFT JOIN facts s
+            ON s.partition = o.partition AND s.n = o.n AND s.case_id = o.case_id AND s.seq = o.seq AND s.at <= o.arrival
+        WHERE s.n IS NULL ORDER BY 1, 2, 3"""
+    return [(case, seq, k) for case, seq, k in execute(connection, sql)]
+
+
 def forget_outgoing(connection: Connection, rows: Sequence[OutgoingRow]) -> None:
     """The log has these."""
     if rows:

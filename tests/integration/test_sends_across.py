@@ -18,11 +18,13 @@ import pytest
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
 from engine import failpoints
+from engine.clock import now_ms
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
 from engine.replay import export_log, replay_events, replay_log
 from engine.store import inbox_table, sends, standing
 from engine.store.rows import InboxRow
+from engine.writer import Writer
 from lab import runs
 from lab.runs import engine_on
 from schemas import facts
@@ -441,3 +443,59 @@ def test_a_database_from_an_exported_log_says_from_its_first_step_what_the_log_d
             settle(live, NOW + 30)
             assert runs.facts(engine) == runs.facts(two.engine)
             assert list(export_log(engine)) == list(export_log(two.engine))
+
+
+# ---- what verification finds ---------------------------------------------------------------------------------
+
+
+EDITS = {
+    "UPDATE heard SET position = position + 1": "heard",
+    "DELETE FROM heard": "heard",
+    "UPDATE outgoing SET seq = seq + 1": "outgoing",
+    "DELETE FROM outgoing": "outgoing",
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_verification_finds_what_was_lost_on_the_way(two: Line, tmp_path: Path, edit: str) -> None:
+    with errands(pass_on("WY02")):
+        urge(two, NOW + 10)
+        while two.engine.work(None) is not None:
+            pass
+        two.engine.append([Submission(two.engine.partition(ERRAND), "tick", "owner", "")], NOW + 11)
+        assert [str(m) for m in replayed_beside(two.engine, tmp_path)] == []
+        with two.engine.database.begin() as connection:
+            assert connection.exec_driver_sql(edit).rowcount == 1
+        (folder := tmp_path / "edited").mkdir()
+        found = [*verify(two.engine.database, live=True), *replayed_beside(two.engine, folder)]
+        assert {each.what for each in found} == {EDITS[edit]}
+
+
+# ---- the server's own loop -----------------------------------------------------------------------------------
+
+
+def test_a_server_carries_a_word_from_home_to_home_and_starves_no_event(database_url: str) -> None:
+    def says(d: Decision) -> None:
+        bear(*HOMES[1:])(d)
+        for _ in range(15):
+            d.send(subject("WY02", 4), "errand.passed", Passed(to=tuple(subject(home, 4) for home in HOMES[2:])))
+
+    with errands(says), engine_on(database_url, 32, 20) as engine:
+        runs.install(engine, runs.pack_of("weiyang"))
+        line, writer, now = Line(engine), Writer(engine), now_ms()
+        line.report(1, now, None)
+        urged = [
+            writer.submit(line.submission("case.urged", "WY-SUPERVISOR", now, case=subject("WY01", 1))) for _ in "ab"
+        ]
+        writer.write_batch()
+        writer.write_batch()
+        assert all(each.durable.done() for each in urged) and on_their_way(line) > 0
+        data = {"category": "D3-04", "source": "hotline", "grid": "WY01-01", "definition": "service_request"}
+        other = line.submission("report.submitted", "WY-12345", now, case=subject("WY01", 2), deadline=None, **data)
+        neighbour = writer.submit(other, wait=True)
+        writer.write_batch()
+        writer.write_batch()
+        assert neighbour.outcome is not None and neighbour.outcome.result(0).outcome == "done"
+        while writer.write_batch():
+            assert engine.undecided() <= 20
+        assert [noted(line, home) for home in HOMES[1:]] == [30, 30, 30] and on_their_way(line) == 0
