@@ -388,7 +388,7 @@ class Engine:
             chore(self.database)
 
     def drain(self, now: int | None = None) -> None:
-        """Decide everything in the log, and let the consumers follow."""
-        while self.work(now) is not None:
+        """Decide everything in the log, at an instant also what is said to other homes; the consumers follow."""
+        while self.work(now) is not None or (now is not None and self.forward(now)):
             pass
         self.feed()
