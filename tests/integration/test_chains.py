@@ -252,7 +252,7 @@ CHANGES: dict[str, tuple[Hands, tuple[str, str] | list[tuple[str, str]]]] = {
     ),
     "a step beyond the end": (
         sql("UPDATE facts SET n = 999 WHERE partition = ? AND n = 2", PLACE),
-        [("step", "inserted"), ("step", "removed")],
+        [("step", "inserted"), ("step", "moved")],
     ),
     "an anchor": (sql("UPDATE anchors SET body = replace(body, '\"number\":1', '\"number\":7')"), ("anchor", "edited")),
 }
