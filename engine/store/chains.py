@@ -208,6 +208,31 @@ def kept_rows(connection: Connection, name: str) -> Iterator[KeptRow]:
             yield KeptRow(AuditRow(*row), bool(due), kept)
 
 
+def steps_at(connection: Connection, places: Collection[tuple[int, int]]) -> list[StepRow]:
+    """Steps by partition and number, of those that are in the tables."""
+    if not places:
+        return []
+    names = [text_of(connection, "f.body") if name == "body" else f"f.{name}" for name in STEP]
+    asked, values = rows_as(connection, "w", {"partition": "int", "n": "bigint"}, sorted(places))
+    sql = f"""
+        SELECT {", ".join(names)} FROM {asked} CROSS JOIN facts f
+        WHERE f.partition = w.partition AND f.n = w.n"""
+    return [StepRow(*row) for row in fetch(connection, sql, *values)]
+
+
+def letters_at(connection: Connection, ids: Collection[str]) -> list[LetterRow]:
+    """Letters by their ids, of those that are in the tables."""
+    condition, wanted = among(connection, "id", sorted(ids))
+    sql = f"SELECT {LETTER} FROM dead_letters WHERE {condition}"
+    return [LetterRow(*row) for row in execute(connection, sql, wanted)]
+
+
+def acts_at(connection: Connection, ids: Collection[str]) -> list[AuditRow]:
+    """Acts by their ids."""
+    condition, wanted = among(connection, "id", sorted(ids))
+    return [AuditRow(*row) for row in execute(connection, f"SELECT {ACT} FROM audit WHERE {condition}", wanted)]
+
+
 # ---- anchors ------------------------------------------------------------------------------------------------
 
 

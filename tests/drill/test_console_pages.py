@@ -44,6 +44,7 @@ PAGES = {
     "tokens": ("/tokens", "有令牌", "have a token"),
     "channels": ("/channels", "渠道", "channels"),
     "health": ("/health", "。", "."),
+    "audit": ("/audit", "还没有核对过", "nobody has verified"),
 }
 
 
