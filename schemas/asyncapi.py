@@ -322,7 +322,7 @@ def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     """
     named: dict[type, str] = {struct: f"data.{trigger_of(name)}" for name, struct in EVENT_TYPES.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
-    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell)
+    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell, messages.Anchor)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}
