@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from engine import chain_form as form
+from engine import chain_form
 from engine.archive_file import ArchiveFolder, ArchiveUnusable, read
 from engine.store import archives
 from engine.store.archives import COLUMNS
@@ -54,4 +54,4 @@ def add_step(found: LeftRows, row: StepRow) -> None:
         token = facts.decode_cause(row.cause).token
     except ValueError:
         token = ""
-    found.steps[row.n] = form.step_item(row), f"{row.case_id}.{row.seq}", token
+    found.steps[row.n] = chain_form.step_item(row), f"{row.case_id}.{row.seq}", token

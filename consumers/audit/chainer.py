@@ -3,8 +3,7 @@
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 
-from engine import chain_form as form
-from engine import failpoints
+from engine import chain_form, failpoints
 from engine.chain_form import ACTS, LETTERS, Link
 from engine.clock import now_ms
 from engine.store import chains
@@ -42,7 +41,7 @@ class Chainer:
             stands, ends = chains.hold_chains(connection), chains.partitions_of_steps(connection)
             links, moved = list[Link](), list[ChainRow]()
             for partition, end in sorted(ends.items()):
-                chain = self.chain(stands, form.steps_of(partition))
+                chain = self.chain(stands, chain_form.steps_of(partition))
                 if chain.n < end and (left := BATCH - len(links)) > 0:
                     rows = chains.steps_after(connection, partition, chain.n, left)
                     upto = min(end if len(rows) < left else rows[-1].n, chain.n + left)
@@ -67,7 +66,7 @@ class Chainer:
     def chain(self, stands: dict[str, ChainRow], name: str) -> ChainRow:
         """A chain where it stands; one that there is not begins."""
         if name not in stands:
-            stands[name] = ChainRow(name, 1, 0, self.now(), "", 0, form.first_hash(name, 1, "", ""))
+            stands[name] = ChainRow(name, 1, 0, self.now(), "", 0, chain_form.first_hash(name, 1, "", ""))
         return stands[name]
 
     def links(self, connection: Connection, chain: ChainRow, first: int, items: Sequence[Item | None]) -> list[Link]:
@@ -78,12 +77,12 @@ class Chainer:
         made, at = list[Link](), self.now()
         for n, item in enumerate(items, first):
             if item is None:
-                link = Link(chain.name, n, chain.epoch, form.LEFT, "", "", "", "", at)
+                link = Link(chain.name, n, chain.epoch, chain_form.LEFT, "", "", "", "", at)
             else:
                 key, digest, token, mark = item
-                kept = form.commitment(*sealed[token]) if token in sealed else ""
-                link = Link(chain.name, n, chain.epoch, form.FORM, key, digest, kept, mark, at)
-            link.hash = chain.hash = form.hash_of(chain.hash, link)
+                kept = chain_form.commitment(*sealed[token]) if token in sealed else ""
+                link = Link(chain.name, n, chain.epoch, chain_form.FORM, key, digest, kept, mark, at)
+            link.hash = chain.hash = chain_form.hash_of(chain.hash, link)
             chain.n = n
             made.append(link)
         return made
@@ -106,17 +105,17 @@ def steps_to_chain(rows: Iterable[StepRow], first: int, last: int) -> tuple[int,
 
 def step_to_chain(row: StepRow) -> Item:
     """What is chained of a step."""
-    return "", form.step_item(row), facts.decode_cause(row.cause).token, mark_of(row)
+    return "", chain_form.step_item(row), facts.decode_cause(row.cause).token, mark_of(row)
 
 
 def letter_to_chain(row: LetterRow) -> Item:
     """What is chained of a letter."""
-    return row.id, form.letter_item(row), row.token, ""
+    return row.id, chain_form.letter_item(row), row.token, ""
 
 
 def act_to_chain(row: AuditRow) -> Item:
     """What is chained of an act."""
-    return row.id, form.act_item(row), "", ""
+    return row.id, chain_form.act_item(row), "", ""
 
 
 def mark_of(row: StepRow) -> str:
@@ -126,4 +125,4 @@ def mark_of(row: StepRow) -> str:
     decided = [f for f in facts.decode_facts(row.body) if isinstance(f, facts.ExemptionDecided)]
     if not decided:
         return ""
-    return form.EXEMPTED if any(fact.granted for fact in decided) else form.NOT_EXEMPTED
+    return chain_form.EXEMPTED if any(fact.granted for fact in decided) else chain_form.NOT_EXEMPTED

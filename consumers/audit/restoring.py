@@ -11,7 +11,7 @@ import msgspec
 
 from consumers.audit import anchors
 from consumers.audit.anchored import Lacks
-from engine import chain_form as form
+from engine import chain_form
 from engine.store import backup_file, chains
 from engine.store.chains import ChainRow
 from engine.store.database import Connection
@@ -34,7 +34,7 @@ def begin_epochs(connection: Connection, kept: list[str], now: int) -> list[Chai
     begun = list[ChainRow]()
     for name in sorted(stands.keys() | lacks.keys()):
         before = stands.get(name) or ChainRow(name, 0, 0, now, "", 0, "")
-        first = form.first_hash(name, epoch, before.hash, note)
+        first = chain_form.first_hash(name, epoch, before.hash, note)
         begun.append(ChainRow(name, epoch, before.n, now, note, before.n, first))
     chains.write_chains(connection, begun)
     log.warning("chains.begun", extra={"epoch": epoch, "anchor": held[0], "lacks": {n: [*s] for n, s in lacks.items()}})

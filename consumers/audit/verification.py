@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from consumers.audit.anchored import against_anchors
 from consumers.audit.archived import LeftRows, read_left
-from engine import chain_form as form
+from engine import chain_form
 from engine.archive_file import ArchiveFolder
 from engine.chain_form import ACTS, LETTERS, Link
 from engine.store import chains
@@ -91,10 +91,10 @@ class Verification:
             left = read_left(self.connection, self.folder, partition)
             for name, why in left.broken.items():
                 self.find("archive", name, "edited", why)
-            self.steps([row for row in epochs if row.name == form.steps_of(partition)], partition, end, left)
+            self.steps([row for row in epochs if row.name == chain_form.steps_of(partition)], partition, end, left)
         for name in (LETTERS, ACTS):
             self.kept(name, [row for row in epochs if row.name == name])
-        for name in sorted(known - {form.steps_of(p) for p in ends} - {LETTERS, ACTS}):
+        for name in sorted(known - {chain_form.steps_of(p) for p in ends} - {LETTERS, ACTS}):
             self.find("chain", name, "inserted", "there is no such partition")
         for partition, n in chains.strange_steps(self.connection):
             self.find("step", f"{partition}.{n}", "inserted", "it is beyond the last step of its partition")
@@ -116,13 +116,13 @@ class Verification:
                 self.find("link", f"{name} {span(missing)}", "removed")
             while waiting and waiting[0].begun < link.n:
                 row = waiting.pop(0)
-                before, epoch = form.first_hash(name, row.epoch, before, row.note), row.epoch
-            if form.hash_of(before, link) != link.hash or link.epoch != epoch:
+                before, epoch = chain_form.first_hash(name, row.epoch, before, row.note), row.epoch
+            if chain_form.hash_of(before, link) != link.hash or link.epoch != epoch:
                 self.find("link", f"{name} {link.n}", "edited", "its hash is not that of what it says")
             before, end = link.hash, link.n
             yield link
         for row in waiting:
-            before = form.first_hash(name, row.epoch, before, row.note)
+            before = chain_form.first_hash(name, row.epoch, before, row.note)
         last = epochs[-1]
         if last.n > end:
             self.find("link", f"{name} {span(range(end + 1, last.n + 1))}", "removed")
@@ -144,7 +144,7 @@ class Verification:
             row = at if at is not None and at[0] == link.n else None
             at = next(rows, None) if row is not None else at
             self.verified.steps += 1
-            if link.form == form.LEFT:
+            if link.form == chain_form.LEFT:
                 self.verified.left += 1
                 if row is None:
                     self.find("step", f"{partition}.{link.n}", "removed", "before it was chained")
@@ -158,7 +158,7 @@ class Verification:
         for n in sorted(n for n in left.steps if n > end):
             self.find("step", f"{partition}.{n}", "inserted", "it is beyond the last step of its partition")
         if chained > end:
-            self.find("chain", form.steps_of(partition), "lacking", f"steps {span(range(end + 1, chained + 1))}")
+            self.find("chain", chain_form.steps_of(partition), "lacking", f"steps {span(range(end + 1, chained + 1))}")
         while at is not None and (at[0] <= chained or wrong):  # what moved up may stand where nothing is chained yet
             strange[at[0]] = at[1], at[2]
             at = next(rows, None)
@@ -235,7 +235,7 @@ class Verification:
                 self.verified.erased += 1
                 if each.case and not {subject, each.case} & self.erased_cases():
                     self.find("sealed", each.where, "erased", "and no act of the audit erased it")
-            elif form.commitment(salt, body) != each.link.sealed:
+            elif chain_form.commitment(salt, body) != each.link.sealed:
                 self.find("sealed", each.where, "edited")
         self.sealed.clear()
 
@@ -255,7 +255,7 @@ def rows_of_partition(connection: Connection, partition: int, left: LeftRows) ->
             while k < len(gone) and gone[k] < row.n:
                 yield gone[k], *left.steps[gone[k]]
                 k += 1
-            yield row.n, form.step_item(row), f"{row.case_id}.{row.seq}", token_of(row.cause)
+            yield row.n, chain_form.step_item(row), f"{row.case_id}.{row.seq}", token_of(row.cause)
         after = page[-1].n
     for n in gone[k:]:
         yield n, *left.steps[n]
@@ -271,15 +271,15 @@ def token_of(cause: str) -> str:
 
 def item_of(kept: KeptRow) -> str:
     """The item of a letter or an act as it stands."""
-    return form.act_item(kept.row) if isinstance(kept.row, AuditRow) else form.letter_item(kept.row)
+    return chain_form.act_item(kept.row) if isinstance(kept.row, AuditRow) else chain_form.letter_item(kept.row)
 
 
 def superseded(kept: KeptRow, link: Link) -> bool:
     """Whether an earlier link of a letter or an act may have become what it is now: an act that was begun has ended;
     the same bytes were refused again where nobody decides."""
     if isinstance(kept.row, AuditRow):
-        return link.item == form.act_item(kept.row, "begun")
-    return link.item == form.letter_item(kept.row) or (kept.row.partition is None and kept.kept_at >= link.at)
+        return link.item == chain_form.act_item(kept.row, "begun")
+    return link.item == chain_form.letter_item(kept.row) or (kept.row.partition is None and kept.kept_at >= link.at)
 
 
 def span(numbers: range) -> str:

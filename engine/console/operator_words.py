@@ -14,7 +14,7 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
         "备份写完、读回并核对之后才得名。",
         "A backup gets its name once it was read back and verified.",
     ),
-    "verified": ("核对", "Verification"),
+    "verification": ("核对", "Verification"),
     "verified_command": ("命令", "Command"),
     "verified_at": ("最近一次", "Last run"),
     "verified_who": ("谁", "By"),

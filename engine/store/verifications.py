@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from engine.store import tables, writes
 from engine.store.sql import execute
 
-VERIFY, AUDIT = "verify", "audit verify"
+VERIFY, AUDIT = "gridpatrol verify", "gridpatrol audit verify"
+"""The commands, as `VerificationRow.command` has them, with their options behind."""
 CLEAN, FINDINGS, FAILED = "clean", "findings", "failed"
 """What comes of a run: nothing was found, something was, or it ended in an error."""
 

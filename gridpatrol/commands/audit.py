@@ -71,10 +71,10 @@ def list_acts(
     table(("at", "who", "act", "object", "via", "outcome"), cells)
 
 
-@command.command("verify")
+@command.command()
 @click.option(
     "--anchor",
-    "kept",
+    "others",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     multiple=True,
     help="Hold the chains against these anchors, which somebody else has kept. Default: those of the database alone.",
@@ -83,7 +83,7 @@ def list_acts(
 @options.database
 @options.as_json
 @click.pass_context
-def verify(ctx: click.Context, kept: tuple[Path, ...], most: int, database: str | None, as_json: bool) -> None:
+def verify(ctx: click.Context, others: tuple[Path, ...], most: int, database: str | None, as_json: bool) -> None:
     """Find every step, dead letter and act of the audit that was edited, removed, put in or moved since it was chained,
     what lies sealed of them among it, also in files of what is archived. Works while a server runs.
 
@@ -99,9 +99,9 @@ def verify(ctx: click.Context, kept: tuple[Path, ...], most: int, database: str 
     """
     settings = settings_of(database=database)
     with reading(settings) as opened:
-        words = verifications.AUDIT + (" --anchor" if kept else "")
+        words = verifications.AUDIT + (" --anchor" if others else "")
         with recorded(opened, words, options.operator()) as run:
-            lines = [line for file in kept for line in anchors.read_file(file)]
+            lines = [line for file in others for line in anchors.read_file(file)]
             found = verification.verify(opened, folder_of(settings), lines)
             run.counts = verification.counts_of(found.findings)
     if as_json:

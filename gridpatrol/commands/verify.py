@@ -24,6 +24,7 @@ from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.meta import write_meta
+from engine.store.verifications import VERIFY
 from gridpatrol import options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
@@ -94,7 +95,7 @@ def command(
             Lease(opened).close()
         except LeaseTaken:
             live = True  # a server works on it right now: consumers may be some steps behind
-        words = " ".join(["verify", *(["--replay"] if replay else []), *(["--log"] if log else [])])
+        words = " ".join([VERIFY, *(["--replay"] if replay else []), *(["--log"] if log else [])])
         with recorded(opened, words, options.operator()) as run:
             with progress("verifying", None) as show:
                 found = verify.verify(opened, show, live=live, snapshot=snapshot(settings))

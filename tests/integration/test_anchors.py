@@ -250,8 +250,8 @@ def test_the_commands_end_with_a_status_of_their_own_and_leave_their_runs(sqlite
     with prepared_again(sqlite_url) as database, database.read() as connection:
         runs = verifications.listed(connection, 10)
     assert [(run.command, run.outcome, run.findings, run.by_kind()) for run in runs] == [
-        ("audit verify", "findings", 1, {"letter": 1}),
-        ("verify", "clean", 0, {}),
-        ("audit verify", "clean", 0, {}),
+        ("gridpatrol audit verify", "findings", 1, {"letter": 1}),
+        ("gridpatrol verify", "clean", 0, {}),
+        ("gridpatrol audit verify", "clean", 0, {}),
     ]
     assert all(run.who.startswith("local:") and run.ended_at >= run.at > 0 for run in runs)

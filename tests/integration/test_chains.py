@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumers import verify as stored
+from consumers import verify
 from consumers.audit import anchors, chainer, verification
 from consumers.audit.chainer import Chainer
 from consumers.audit.verification import Verified
@@ -357,7 +357,7 @@ def test_erasing_emptying_and_resending_is_no_finding(database_url: str) -> None
         chained(database)
         found = looked(database)
         assert (told(found), found.waiting) == ([], 0)
-        assert stored.verify(database) == []
+        assert verify.verify(database) == []
 
 
 def test_a_killed_chain_goes_on_with_the_next_link(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,7 +419,7 @@ def test_what_is_archived_is_held_against_its_links(database_url: str, tmp_path:
         (folder / name).write_bytes(gzip.compress(b"".join(whole)[:-9]))
         assert ("archive", name, "edited") in told(looked(database, folder=there))
         (folder / name).write_bytes(before)
-        assert stored.verify(database, snapshot=closed_years.snapshot(settings)) == []
+        assert verify.verify(database, snapshot=closed_years.snapshot(settings)) == []
 
 
 @contextmanager

@@ -252,8 +252,8 @@ def test_health_and_audit_name_the_last_verification_and_the_chains(door: Served
         assert "条链，还没有核对过" in page and "审计记录" in page and "还没有锚点" in page
         with door.engine.database.begin() as connection:
             at = now_ms()
-            verifications.write(connection, "verify", "local:clerk", at, at, {})
-            verifications.write(connection, "audit verify --anchor", "local:clerk", at, at, {"step": 1})
+            verifications.write(connection, "gridpatrol verify", "local:clerk", at, at, {})
+            verifications.write(connection, "gridpatrol audit verify --anchor", "local:clerk", at, at, {"step": 1})
             anchors.make(connection, at)
         for path in ("/health", "/audit"):
             text = get(client, path).text

@@ -176,13 +176,13 @@ def test_who_operates_sees_when_what_is_stored_was_verified_last(door: Served) -
     assert {chain["name"] for chain in found["chains"]} > {"letters", "acts"}
     with door.engine.database.begin() as connection:
         at = now_ms()
-        verifications.write(connection, "verify --replay", "local:clerk", at - 9, at, {"case": 2, "step": 1})
-        verifications.write(connection, "audit verify", "local:clerk", at - 8, at, {})
+        verifications.write(connection, "gridpatrol verify --replay", "local:clerk", at - 9, at, {"case": 2, "step": 1})
+        verifications.write(connection, "gridpatrol audit verify", "local:clerk", at - 8, at, {})
         anchors.make(connection, at)
     found = asked(door, "ops", "/v1/verifications").json()
     last = found["verify"]
-    assert (last["command"], last["outcome"], last["findings"]) == ("verify --replay", "findings", 3)
+    assert (last["command"], last["outcome"], last["findings"]) == ("gridpatrol verify --replay", "findings", 3)
     assert last["counts"] == {"case": 2, "step": 1} and last["who"] == "local:clerk"
     assert found["audit"]["outcome"] == "clean" and found["anchor"]["number"] == 1
-    assert [run["command"] for run in found["runs"]] == ["audit verify", "verify --replay"]
+    assert [run["command"] for run in found["runs"]] == ["gridpatrol audit verify", "gridpatrol verify --replay"]
     assert asked(door, "city", "/v1/verifications").status_code == 403
