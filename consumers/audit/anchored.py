@@ -42,6 +42,9 @@ def against_anchors(connection: Connection, epochs: list[ChainRow], kept: list[s
         note = msgspec.json.decode(row.note, type=Lacks) if row.note else None
         if note is not None and row.name in note.lacks:
             first, last = note.lacks[row.name]
+            if first != row.begun + 1:  # nobody excuses by a note what the database holds
+                found.findings.append((str(note.anchor), "edited", f"{row.name} begins with what it cannot lack"))
+                continue
             said[row.name].append((first, last))
             found.lacking.append(f"{row.name} {first} to {last}, before epoch {row.epoch}")
     stored = [(line.body, anchors.decode(line.body)) for line in chains.read_anchors(connection)]

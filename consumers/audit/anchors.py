@@ -32,9 +32,11 @@ class AnchorsUnusable(GridpatrolError):
 
 
 def due(connection: Connection, now: int) -> bool:
-    """Whether the day of an instant (ms UTC) has no anchor yet, and there is something to anchor."""
-    last = chains.last_anchor(connection)
-    return (last is None or last.at // DAY_MS < now // DAY_MS) and bool(chains.read_chains(connection))
+    """Whether the day of an instant (ms UTC) has no anchor yet, or the epoch that a restore has begun."""
+    last, epochs = chains.last_anchor(connection), [row.epoch for row in chains.read_epochs(connection)]
+    if last is None or not epochs:
+        return bool(epochs)
+    return last.at // DAY_MS < now // DAY_MS or decode(last.body).epoch < max(epochs)
 
 
 def make(connection: Connection, now: int) -> AnchorRow:

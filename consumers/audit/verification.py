@@ -76,6 +76,7 @@ class Verification:
         self.connection, self.folder = connection, folder
         self.verified = Verified(findings=[], lacking=[])
         self.sealed = list[Chained]()
+        self.left = list[KeptRow]()  # letters of files
         self.erasures: set[str] | None = None
 
     def find(self, what: str, where: str, how: str, detail: str = "") -> None:
@@ -91,6 +92,7 @@ class Verification:
             left = read_left(self.connection, self.folder, partition)
             for name, why in left.broken.items():
                 self.find("archive", name, "edited", why)
+            self.left += left.letters
             self.steps([row for row in epochs if row.name == chain_form.steps_of(partition)], partition, end, left)
         for name in (LETTERS, ACTS):
             self.kept(name, [row for row in epochs if row.name == name])
@@ -213,8 +215,7 @@ class Verification:
         """Letters, those that have left among them, or acts."""
         yield from chains.kept_rows(self.connection, name)
         if name == LETTERS:
-            for partition in chains.partitions_of_steps(self.connection):
-                yield from read_left(self.connection, self.folder, partition).letters
+            yield from self.left
 
     # ---- what is sealed -------------------------------------------------------------------------------------
 

@@ -23,11 +23,12 @@ from engine.cluster import clients
 from engine.cluster.anchor_topic import AnchorTopic
 from engine.errors import ALTERED
 from engine.runtime import Engine
-from engine.settings import Settings
+from engine.settings import Settings, read_settings
 from engine.store import chains, verifications
 from engine.store.chains import AnchorRow
 from engine.store.database import Database, open_database
 from gridpatrol.cli import main
+from gridpatrol.run.chaining import chaining
 from schemas.messages import Anchor
 from schemas.topics import Topics
 from tests.integration.test_chains import looked, told
@@ -35,7 +36,7 @@ from tests.integration.test_door import report
 from tests.integration.test_erasure import NAME, name_people
 from tests.integration.test_migrations import to
 from tests.support.builders import DAY, subject
-from tests.support.serving import prepared, tell
+from tests.support.serving import prepared, tell, wait_until
 
 MORNING = now_ms() // anchors.DAY_MS * anchors.DAY_MS + 3_600_000
 """An hour after midnight UTC."""
@@ -131,6 +132,22 @@ def test_what_was_not_told_is_told_later_and_keeps_nothing_from_being_chained(sq
         whole = file.read_bytes().splitlines()
         assert len(whole) == 2 and whole[0] == whole[1]
         assert [anchor.number for anchor in lines(file)] == [1]
+
+
+def test_a_server_chains_and_anchors_beside_its_door(sqlite_url: str, kept: Path) -> None:
+    with prepared(sqlite_url) as engine:
+        name_people(engine)
+        with chaining(read_settings({}), engine.database, leased=False) as running:
+            wait_until(lambda: kept.is_file() and lines(kept))
+            more(engine, 76)
+
+            def caught_up() -> bool:
+                with engine.database.read() as connection:
+                    return chains.count_waiting(connection) == 0
+
+            wait_until(caught_up)
+        assert running.failure is None and not running.is_alive()
+        assert told(looked(engine.database, anchors.read_file(kept))) == []
 
 
 def test_only_one_process_chains_and_another_takes_over(sqlite_url: str) -> None:
