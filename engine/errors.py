@@ -4,9 +4,10 @@ An event that cannot be taken is none of these: it is answered with a `Refusal` 
 code that raises them; they share this base, and the command and the HTTP door print them as `str` does.
 """
 
-WRONG, USAGE, TRY_AGAIN = 1, 2, 75
+WRONG, USAGE, ALTERED, TRY_AGAIN = 1, 2, 3, 75
 """Exit statuses of a command that ends with an error: it was refused or is not as it should be; the command line is
-wrong; nothing is wrong with it, and the same will do later (EX_TEMPFAIL of sysexits.h)."""
+wrong; an audit has found that something was changed; nothing is wrong with it, and the same will do later (EX_TEMPFAIL
+of sysexits.h)."""
 
 
 class GridpatrolError(Exception):

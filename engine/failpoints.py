@@ -45,6 +45,8 @@ NAMES = (
     "figures.before_flush",
     "figures.after_flush",
     "intake.before_commit",
+    "chain.before_commit",
+    "anchor.after_file",
 )
 
 _armed: dict[str, tuple[str, int]] = {}

@@ -67,6 +67,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     token_grace_hours: int = 24  # for which the old token of a person goes on beside a new one; 0: it ends at once
     pack: str = "weiyang"  # folder of a pack, or the name of a shipped one; used on an empty database
     archives: str = "var/archives"  # folder of the files with which ended cases leave the tables
+    anchors: str = ""  # file to which the chains' anchors go, for somebody else to keep; empty: none
     files: str = ""  # folder or bucket (s3://BUCKET/PREFIX) of photos; empty: a folder beside a SQLite database
     files_endpoint: str = ""  # address of the bucket's server; empty: that of AWS
     files_shared: bool = False  # the folder is the same for all gateways, so several may keep files in it

@@ -1,8 +1,8 @@
 """The command: `gridpatrol COMMAND ...`. Each group of commands stands in one file of `gridpatrol.commands`.
 
 What was asked for goes to stdout, everything else to stderr. Exit status 0; 1 if something was refused or is not as it
-should be (one sentence with the remedy); 2 if the command line itself is wrong; 75 if nothing is, and the same will do
-later.
+should be (one sentence with the remedy); 2 if the command line itself is wrong; 3 if an audit finds that something was
+changed; 75 if nothing is wrong, and the same will do later.
 """
 
 import sys

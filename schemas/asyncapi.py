@@ -27,15 +27,17 @@ BINDING = "0.5.0"
 ABOUT = """Incidents of four-level grid management (四级网格化管理): events come in, facts, alerts and figures go out.
 
 Operations are told as gridpatrol sees them: it *receives* from intake topics, to which others send; it *sends* facts,
-alerts, dead letters and figures, which others receive. Every message but the inbox's is a CloudEvent 1.0; events are
-taken in structured and in binary mode. All that is sent is sent at least once: read by the rule of its topic. Topic
-names may have a prefix that tells installations apart. The same events are taken over HTTP: see /openapi.json there."""
+alerts, dead letters, figures and anchors, which others receive. Every message but the inbox's is a CloudEvent 1.0;
+events are taken in structured and in binary mode. All that is sent is sent at least once: read by the rule of its
+topic. Topic names may have a prefix that tells installations apart. The same events are taken over HTTP: see
+/openapi.json there."""
 
 CHINESE = {trigger: event.zh for trigger, event in EVENTS.items()} | {
     "step": "事实",
     "alert": "预警",
     "deadletter": "死信",
     "figure": "考核指标",
+    "anchor": "锚点",
 }
 """The Chinese term for each message."""
 
@@ -198,6 +200,7 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
             examples.SUBJECT,
             "The letter's id.",
         ),
+        ("anchor", messages.ANCHOR, messages.Anchor, examples.ANCHOR, "17", "anchors", "The anchor's number."),
         ("figure", messages.CELL, messages.Cell, examples.CELL, "3.17.1", "", "The cell's dimensions."),
     )
     keys = {
@@ -205,6 +208,7 @@ def _messages(names: dict[type, str]) -> dict[str, Any]:
         "alert": examples.SUBJECT,
         "deadletter": examples.LETTER.id,
         "figure": messages.cell_key(examples.CELL),
+        "anchor": str(examples.ANCHOR.number),
     }
     for name, type_, message, example, id_, subject, about in shown:
         only = {"type": "object", "properties": {"ce_type": {"const": type_}}}
@@ -336,7 +340,7 @@ def _schemas() -> tuple[dict[type, str], dict[str, Any]]:
     """
     named: dict[type, str] = {struct: f"data.{trigger_of(name)}" for name, struct in EVENT_TYPES.items()}
     named |= {fact: f"fact.{fact.__struct_config__.tag}" for fact in get_args(facts.AnyFact)}
-    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell)
+    sent = (facts.Step, messages.PublishedAlert, messages.DeadLetter, messages.Cell, messages.Anchor)
     named |= {struct: struct.__name__ for struct in sent}
     refs, parts = msgspec.json.schema_components(list(named), ref_template="{name}")
     renamed = {str(ref["$ref"]): name for ref, name in zip(refs, named.values(), strict=True)}

@@ -128,6 +128,19 @@ TOPICS = {
         ("figure",),
         {"cleanup.policy": ["compact"]},
     ),
+    "anchors": Topic(
+        _NAMES.anchors,
+        "Anchors of the audit (锚点)",
+        "Where the chains of the audit stand, once a day, for somebody else to keep.",
+        "The anchor's number.",
+        "By offset: one partition. The same line again is a repeat.",
+        "For ever.",
+        "gateway",
+        "discipline inspection, or whoever keeps anchors away from whoever may write to the database",
+        ("anchor",),
+        {"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
+        1,
+    ),
 }
 
 
@@ -160,5 +173,6 @@ OPERATIONS = {
     ),
     "sendAlerts": Operation("send", "alerts", "Tell who is to be told."),
     "sendDeadLetters": Operation("send", "deadletter", "Tell what was not taken, and why."),
+    "sendAnchors": Operation("send", "anchors", "Tell where the chains of the audit stand."),
     "sendFigures": Operation("send", "performance", "Tell figures that have changed."),
 }

@@ -37,6 +37,7 @@ _ENGINE_TYPES = frozenset(fact.__struct_config__.tag for fact in get_args(AnyFac
     "pack.activated",
     "deadletter",
     "figure",
+    "anchor",
     "case.sent",
     *SENDS,
 }

@@ -11,7 +11,7 @@ from msgspec import Raw, convert, json
 from schemas import facts
 from schemas.envelope import Envelope, Record
 from schemas.events import EVENTS
-from schemas.messages import Cell, DeadLetter, LineNames, PublishedAlert, Words
+from schemas.messages import ANCHORS, Anchor, Cell, ChainEnd, DeadLetter, LineNames, PublishedAlert, Words
 from schemas.refusals import Reason
 
 HOME = "WY01"
@@ -154,6 +154,14 @@ LETTER = DeadLetter(
     type="gridpatrol.incident.accepted.v1",
     case=SUBJECT,
     principal="app",
+)
+ANCHOR = Anchor(
+    anchor=ANCHORS,
+    installation="6b0d7f4b2f0f4d0f8d7a5b1c9e3a2f10",
+    number=17,
+    at=AT,
+    previous="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    chains={"steps/0": ChainEnd(1, 1042, "y5u7IQCZIQlR5VpVmBDsoC0pjgJQ6gPspNqtZMHCk7c")},
 )
 CELL = Cell(
     measure="on_time",

@@ -15,6 +15,9 @@ from schemas.refusals import Reason
 LINE = "gridpatrol.alert.told.v1"
 LETTER = "gridpatrol.deadletter.v1"
 CELL = "gridpatrol.figure.v1"
+ANCHOR = "gridpatrol.anchor.v1"
+ANCHORS = "gridpatrol-anchor/1"
+"""The format of a line of anchors."""
 
 
 class Words(Struct, frozen=True):
@@ -101,6 +104,31 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True, kw_only=True):
     type: str = ""
     case: str = ""
     principal: Annotated[str, Meta(description="who sent it")] = ""
+
+
+class ChainEnd(Struct, frozen=True):
+    """Where a chain stands: its epoch, the number of its last link, and that link's hash."""
+
+    epoch: Annotated[int, Meta(description="1, and one more with each restore of the database")]
+    n: int
+    hash: Annotated[str, Meta(description="SHA-256 in base64 for URLs, without padding")]
+
+
+class Anchor(Struct, frozen=True, forbid_unknown_fields=True):
+    """Where the chains of the audit stand: of the steps of each partition, of dead letters and of acts. Whoever keeps
+    it can tell later that nothing of before was changed: `gridpatrol audit verify --anchor FILE`."""
+
+    anchor: Annotated[str, Meta(description="the format, gridpatrol-anchor/1")]
+    installation: Annotated[str, Meta(description="what tells an installation from others")]
+    number: Annotated[int, Meta(description="from 1; after a restore numbers may come again, with another epoch")]
+    at: Annotated[Ms, Meta(description="wall clock, milliseconds UTC")]
+    previous: Annotated[str, Meta(description="SHA-256 of the anchor before, in hex; empty: it is the first one")]
+    chains: Annotated[dict[str, ChainEnd], Meta(description="by chain: steps/0, ..., letters, acts")]
+
+    @property
+    def epoch(self) -> int:
+        """The latest epoch of its chains."""
+        return max((end.epoch for end in self.chains.values()), default=0)
 
 
 class Cell(Struct, frozen=True, kw_only=True):

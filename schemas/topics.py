@@ -37,6 +37,11 @@ class Topics(Struct, frozen=True):
         """Figures as absolute values; the last one of a key counts. Key: the cell."""
         return f"{self.prefix}gridpatrol.performance.v1"
 
+    @property
+    def anchors(self) -> str:
+        """Where the chains of the audit stand, a line a day, at least once, for others to keep. Key: its number."""
+        return f"{self.prefix}gridpatrol.anchors.v1"
+
     def intake(self, system: str) -> str:
         """Where a system publishes its events, with a principal and ACL of its own. ValueError for a bad name."""
         if not _SYSTEM.match(system):

@@ -44,6 +44,8 @@ class ComparedTable(NamedTuple):
     key: tuple[str, ...] = ()  # by which its rows are found; empty: its own
 
 
+LETTERS_OWN = ("detail", "replayed", "published", "size", "kept_at", "decided", "chain_due")
+"""What of a dead letter is of its installation, or not of the log."""
 COMPARED = (
     ComparedTable("packs", "pack"),
     ComparedTable("sheets", "sheet"),
@@ -54,7 +56,7 @@ COMPARED = (
     ComparedTable("heard", "heard"),
     # The order of outcomes follows from the transactions; earlier releases kept neither that nor who sent an event.
     ComparedTable("seen", "seen", but=("detail", "decided", "decided_at", "principal")),
-    ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published", "size", "kept_at", "decided")),
+    ComparedTable("dead_letters", "letter", but=LETTERS_OWN),
     ComparedTable("partitions", "partition", but=("version", "halted", "standing")),
 )
 LATER = {

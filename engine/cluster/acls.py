@@ -44,6 +44,7 @@ def rights(prefix: str, systems: list[str]) -> list[Right]:
         ("gateway", "WRITE", "TOPIC", names.inbox),
         ("gateway", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),
         ("gateway", "READ", "GROUP", names.group("intake")),
+        ("gateway", "WRITE", "TOPIC", names.anchors),
         ("worker", "READ", "TOPIC", names.inbox),
         ("worker", "WRITE", "TOPIC", names.inbox),
         ("worker", "DESCRIBE_CONFIGS", "TOPIC", names.inbox),

@@ -57,8 +57,8 @@ class StillServed(LeaseTaken):
 def wanted(settings: Settings, count: int, replication: int, systems: list[str]) -> dict[str, dict[str, Any]]:
     """Every topic with its settings.
 
-    Nothing of the inbox is deleted unless an operator says so, and the broker stamps its records. Facts are kept a
-    week: the store has them all.
+    Nothing of the inbox and of the anchors is deleted unless an operator says so, and the broker stamps the records of
+    the inbox. Facts are kept a week: the store has them all.
     """
     names = Topics(settings.kafka_prefix)
     safe = {
@@ -74,6 +74,7 @@ def wanted(settings: Settings, count: int, replication: int, systems: list[str])
         names.alerts: (1, week),
         names.deadletter: (1, week),
         names.performance: (count, {"cleanup.policy": "compact"}),
+        names.anchors: (1, {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}),
     }
     plans |= {names.intake(system): (min(count, 4), stamped | week) for system in systems}
     return {

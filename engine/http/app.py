@@ -24,6 +24,7 @@ from engine.http import (
     files,
     health,
     incidents,
+    inspection,
     ledger,
     locality,
     money,
@@ -39,6 +40,7 @@ from engine.http import (
     subscriptions,
     targets,
     tasks,
+    verifications,
     words,
 )
 from engine.http.alerts import Feed
@@ -70,6 +72,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *deliveries.ROUTES,
             *subscriptions.ROUTES,
             *money.OF_A_BANK,
+            *inspection.OF_INSPECTION,
             phone.show_me,
         ],
     ),
@@ -91,7 +94,10 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *targets.ROUTES,
         ],
     ),
-    (needs("operator"), [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES]),
+    (
+        needs("operator"),
+        [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES, *verifications.OPERATOR_ROUTES],
+    ),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]

@@ -106,6 +106,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "publish": (413, 422, 429),
     "publish_batch": (413, 422, 429),
     "stream_alerts": (429,),
+    "audit_stream": (429,),
     "status": (404, 409),
     "show_incident": (404, 410),
     "show_words": (404, 410),
@@ -131,6 +132,7 @@ HEADERS: dict[str, dict[str, str]] = {
     "send_file": {"Content-Range": "`bytes FIRST-LAST/TOTAL`: which part of the file the body is (RFC 9110, 14.4)."},
     "show_file": {"Range": "`bytes=FIRST-LAST`: one range of the file (RFC 9110, 14.2)."},
     "stream_alerts": {"Last-Event-ID": "The id of the last line that was heard: what was told since comes first."},
+    "audit_stream": {"Last-Event-ID": "The id of the last line that was heard: what was chained since comes first."},
 }
 """Headers that change an answer."""
 AS_CSV = "The same lines for a spreadsheet, with a byte order mark; the next page in `Link`."
@@ -140,6 +142,11 @@ WHOLE_CSV = "The whole ledger, with a byte order mark and heads in both language
 STREAMED = """Server-Sent Events. `retry` and a comment come first, then an event `alert` for each line of the feed: its
 `data` is a `FeedLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after
 which lines follow, or `restarted` where the feed has begun anew.
+Comments keep the connection open."""
+
+INSPECTED = """Server-Sent Events. `retry` comes first, then an event `line` for each line of the feed: its `data` is an
+`InspectionLine`, its `id` the place in the feed. The first event of a stream is `opened`, with the place after which
+lines follow, or `restarted` where the chains have begun another epoch.
 Comments keep the connection open."""
 
 
@@ -228,7 +235,8 @@ def responses(handler: HTTPRouteHandler, shape_of: Mapping[Any, Any], is_guarded
     elif (media := str(handler.media_type or "")) == CSV:
         shape = {"type": "string", "description": WHOLE_CSV}
     elif answered(handler) == [Stream]:
-        media, shape = "text/event-stream", {"type": "string", "description": STREAMED.replace("\n", " ")}
+        told = INSPECTED if handler.handler_name == "audit_stream" else STREAMED
+        media, shape = "text/event-stream", {"type": "string", "description": told.replace("\n", " ")}
     elif answered(handler) == [dict[str, Any]]:
         media, shape = "application/json", {"type": "object", "description": "an OpenAPI document"}
     else:

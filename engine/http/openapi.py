@@ -43,6 +43,8 @@ PAGE = """gridpatrol {version}
   GET  /v1/responsibilities  what bodies answer for, and who has signed it: ?body=&grid=&post=&unsigned=
   GET  /v1/deductions        what supervisions charge in a year: ?year=&grid=
   GET  /v1/violations        decided violations, for a bank: ?since=
+  GET  /v1/audit             what was done and chained, for inspection: ?only=exempted; /v1/audit/stream as it happens
+  GET  /v1/verifications     when what is stored was verified, backed up and anchored last
   GET  /v1/ledger.csv        the ledger of a period, also as .xlsx: ?grid=&period=&day=&definition=
   GET  /v1/reports/NAME      bulletins, rankings, letters as files: ?period=&grid=&format=html, xlsx, docx or csv
   GET  /v1/grids.geojson     the grids with their borders, owners and open cases: ?grid=

@@ -53,6 +53,14 @@ FIGURES = Gauge(
     ("definition", "grid", "measure", "period"),
 )
 MISMATCHES = Gauge("gridpatrol_reconcile_mismatches", "Findings of the last `gridpatrol verify`; NaN before the first.")
+CHAIN_LAG = Gauge("gridpatrol_chain_lag_rows", "Steps, dead letters and acts of the audit that are not chained yet.")
+ANCHOR_AGE = Gauge(
+    "gridpatrol_anchor_age_seconds", "How long ago the chains were anchored last; NaN before the first anchor."
+)
+AUDIT_FINDINGS = Gauge(
+    "gridpatrol_audit_findings",
+    "What the last `gridpatrol audit verify` found to be changed; NaN before the first.",
+)
 
 # ---- the log ------------------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from engine.clock import now_ms
 from engine.metrics import definitions as d
 from engine.policies import Policies
 from engine.store import (
+    chains,
     channels,
     dead_letters,
     figures,
@@ -34,6 +35,7 @@ from engine.store import (
     standing,
     subscriptions,
     unpublished_figures,
+    verifications,
 )
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
@@ -150,6 +152,10 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.LETTER_BYTES.value(sum(letter_bytes.held(connection).values()))
     # No findings, and no verification yet, are two things.
     yield d.MISMATCHES.value(float(read_meta(connection, MISMATCHES) or "nan"))
+    anchor, audited = chains.last_anchor(connection), verifications.last(connection, verifications.AUDIT)
+    yield d.CHAIN_LAG.value(chains.count_waiting(connection))
+    yield d.ANCHOR_AGE.value(_seconds_since(anchor.at, now) if anchor is not None else float("nan"))
+    yield d.AUDIT_FINDINGS.value(audited.findings if audited is not None else float("nan"))
 
 
 def is_listed(definition: str) -> bool:

@@ -63,6 +63,17 @@ def audit_violations(database: Database, reader: Operator, grid: str, acts: int)
         raise NotAudited(f"the feed of {grid} is not shown, for nobody could see who read it: {why}") from error
 
 
+def audit_inspection(database: Database, reader: Operator, grid: str, what: str) -> None:
+    """Audit that inspection reads the feed of a grid, before it sees any. NotAudited."""
+    try:
+        with database.begin() as connection:
+            audit.write(connection, reader, Act.AUDIT_READ, grid, what)
+    except FAILURES as error:
+        known = unusable(error)
+        why = known.message if known else "the database refuses the row"
+        raise NotAudited(f"the feed of {grid} is not shown, for nobody could see who read it: {why}") from error
+
+
 def audit_words(database: Database, reader: Operator, case: str, *, contact: bool) -> None:
     """Audit that somebody reads the words of a case, before anybody sees them. NotAudited."""
     try:

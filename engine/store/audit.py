@@ -10,12 +10,13 @@ import secrets
 from enum import StrEnum
 from itertools import count
 
+from msgspec.structs import asdict
 from sqlalchemy import Connection
 
 from engine.clock import now_ms
 from engine.principals import Operator
 from engine.store import tables, writes
-from engine.store.rows import AuditRow
+from engine.store.rows import AuditRow, StoredAuditRow
 from engine.store.sql import execute
 
 BEGUN, DONE = "begun", "done"
@@ -58,6 +59,8 @@ class Act(StrEnum):
     SUBSCRIPTION_MADE = "subscription.made"
     SUBSCRIPTION_ROTATED = "subscription.rotated"
     SUBSCRIPTION_ENDED = "subscription.ended"
+    AUDIT_READ = "audit.read"
+    ANCHOR_MADE = "anchor.made"
 
 
 def write(connection: Connection, operator: Operator, act: Act, object_: str, outcome: str = DONE) -> str:
@@ -65,14 +68,14 @@ def write(connection: Connection, operator: Operator, act: Act, object_: str, ou
     at = now_ms()
     # In the order of time, within a millisecond of one process too; other processes write at once under other names.
     id_ = f"{at:013d}-{next(_numbers) % 1_000_000:06d}-{secrets.token_hex(4)}"
-    texts = (operator.who, act, object_, operator.via, outcome)
-    writes.insert(connection, tables.audit, [AuditRow(id_, at, *(text[:LONGEST] for text in texts))])
+    texts = (text[:LONGEST] for text in (operator.who, act, object_, operator.via, outcome))
+    writes.insert(connection, tables.audit, [StoredAuditRow(**asdict(AuditRow(id_, at, *texts)))])
     return id_
 
 
 def end(connection: Connection, id_: str, outcome: str = DONE) -> None:
     """Write how an act has ended."""
-    execute(connection, "UPDATE audit SET outcome = ? WHERE id = ?", outcome[:LONGEST], id_)
+    execute(connection, "UPDATE audit SET outcome = ?, chain_due = true WHERE id = ?", outcome[:LONGEST], id_)
 
 
 def listed(

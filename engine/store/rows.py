@@ -180,6 +180,7 @@ class StoredLetterRow(LetterRow):
     size: int  # of its sealed bytes; 0: it has none, or not any more
     kept_at: int  # by the wall clock: `at` may lie in the past of a history that is replayed
     decided: int = 0  # its number among the outcomes of its partition, or of intakes; 0: it is none
+    chain_due: bool = True
 
 
 LETTER_TEXTS = {
@@ -233,6 +234,12 @@ class AuditRow(Struct):
     object: str
     via: str
     outcome: str
+
+
+class StoredAuditRow(AuditRow):
+    """A row of the audit as it is written."""
+
+    chain_due: bool = True
 
 
 class PartitionRow(Struct):

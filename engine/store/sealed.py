@@ -68,9 +68,8 @@ def blank(connection: Connection, tokens: Collection[str]) -> int:
     """Erase what is sealed under these tokens, of events or of letters; how many had something left. Letters that are
     open end as GONE."""
     condition, wanted = among(connection, "token", sorted(tokens))
-    count = execute(
-        connection, f"UPDATE sealed SET body = '', erased_at = ? WHERE body <> '' AND {condition}", now_ms(), wanted
-    ).rowcount
+    sql = f"UPDATE sealed SET body = '', salt = '', erased_at = ? WHERE body <> '' AND {condition}"
+    count = execute(connection, sql, now_ms(), wanted).rowcount
     letters = sorted(token.removeprefix(LETTER) for token in tokens if token.startswith(LETTER))
     condition, wanted = among(connection, "id", letters)
     execute(connection, f"UPDATE dead_letters SET replayed = ? WHERE replayed = '' AND {condition}", GONE, wanted)

@@ -53,6 +53,9 @@ def _big(name: str) -> Column[Any]:
 UNBORN = f"state = '{AWAITED}' AND next_at IS NOT NULL"
 """Of a case: its report is missing, and it holds early events."""
 
+CHAIN_DUE = "chain_due"
+"""Of a letter or an act: it is not a link of its chain yet, or was written again since."""
+
 meta = Table("meta", metadata, _key("name"), _text("value"))
 """Single values of the installation, such as the number of partitions and the epoch of the alert feed."""
 
@@ -382,6 +385,7 @@ sealed = Table(
     _text("body"),  # empty: erased
     _text("subject"),  # the case that it is about; empty: the event named none
     _big("erased_at"),  # by the wall clock; 0: it was not, or by an earlier release
+    _text("salt"),  # with which the body is in the chain; empty: it is not yet, or was erased
 )
 Index("sealed_subject", sealed.c.subject)
 
@@ -406,7 +410,9 @@ dead_letters = Table(
     _big("size"),  # bytes that are sealed of it; 0: none, or not any more
     _big("kept_at"),  # when it was kept last, by the wall clock
     _big("decided"),  # of a conflict, as in `seen`; of what an intake refused, its number among these; 0: of any other
+    Column("chain_due", Boolean, nullable=False, server_default=false()),  # it is to become a link of its chain
 )
+Index("dead_letters_unchained", dead_letters.c.id, sqlite_where=text(CHAIN_DUE), postgresql_where=text(CHAIN_DUE))
 Index("dead_letters_at", dead_letters.c.at, dead_letters.c.id)
 Index(
     "dead_letters_kept",
@@ -466,8 +472,71 @@ audit = Table(
     _text("object"),  # a case, a letter, a record, a hash
     _text("via"),  # cli, http
     _text("outcome"),
+    Column("chain_due", Boolean, nullable=False, server_default=false()),  # it is to become a link of its chain
 )
 Index("audit_at", audit.c.at, audit.c.id)
+Index("audit_unchained", audit.c.id, sqlite_where=text(CHAIN_DUE), postgresql_where=text(CHAIN_DUE))
+
+chains = Table(
+    "chains",
+    metadata,
+    _key("name"),  # steps/0, letters, acts
+    _key("epoch", Integer),  # 1; each restore begins the next one
+    _big("begun"),  # number of the link before its first one
+    _big("begun_at"),  # by the wall clock
+    _text("note"),  # JSON: what it begins with, which its first hash is of
+    _big("n"),  # of its last link
+    _text("hash"),  # of its last link
+)
+"""Chains of hashes, with their ends. A chain goes on in its latest epoch."""
+
+chain_links = Table(
+    "chain_links",
+    metadata,
+    _key("name"),
+    _key("n", BigInteger),  # of a step its own number; else dense from 1
+    Column("epoch", Integer, nullable=False, server_default="0"),
+    Column("form", Integer, nullable=False, server_default="0"),  # in which it was hashed; 0: it had left before
+    _text("key"),  # of a letter or an act
+    _text("item"),  # digest of the row
+    _text("sealed"),  # digest of what lay sealed of it and of the salt; empty: nothing did
+    _text("mark"),  # exempted, refused; empty: nothing of that kind
+    _big("at"),  # when it was chained, by the wall clock
+    _text("hash"),
+    _big("number"),  # in the feed over all chains, dense from 1
+    sqlite_with_rowid=False,
+)
+Index("chain_links_number", chain_links.c.number)
+Index(
+    "chain_links_marked",
+    chain_links.c.number,
+    sqlite_where=text("mark <> ''"),
+    postgresql_where=text("mark <> ''"),
+)
+
+anchors = Table(
+    "anchors",
+    metadata,
+    _key("number", BigInteger),
+    _big("at"),  # by the wall clock
+    _text("body"),  # the line, as it is told
+    Column("filed", Boolean, nullable=False, server_default=false()),
+    Column("published", Boolean, nullable=False, server_default=false()),
+)
+"""Where the chains stood once a day, as it was told to whoever keeps it elsewhere."""
+
+verifications = Table(
+    "verifications",
+    metadata,
+    _key("id"),
+    _big("at"),  # when it began, by the wall clock
+    _big("ended_at"),
+    _text("command"),
+    _text("who"),
+    _text("outcome"),  # clean, findings, failed
+    _big("findings"),
+    _text("counts"),  # JSON: findings by what they are of
+)
 
 positions = Table("positions", metadata, _key("consumer"), _key("partition", Integer), _big("n"))
 

@@ -17,12 +17,14 @@ from consumers.verify import Mismatch, replayed
 from engine import log_file
 from engine.errors import LeaseTaken
 from engine.lease import Lease
+from engine.operations.verifying import recorded
 from engine.runtime import Engine
 from engine.scratch import check_room, scratch
 from engine.settings import Settings
 from engine.store import slices
 from engine.store.database import Database
 from engine.store.meta import write_meta
+from engine.store.verifications import VERIFY
 from gridpatrol import options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
@@ -93,14 +95,16 @@ def command(
             Lease(opened).close()
         except LeaseTaken:
             live = True  # a server works on it right now: consumers may be some steps behind
-        with progress("verifying", None) as show:
-            found = verify.verify(opened, show, live=live, snapshot=snapshot(settings))
-        found += missing(settings, opened)
-        if replay:
-            found += replay_beside(settings, opened, log, expect, folder)
-        with opened.begin() as connection:
-            write_meta(connection, "reconcile_mismatches", str(len(found)))
-    counts = Counter(mismatch.what for mismatch in found)
+        words = " ".join([VERIFY, *(["--replay"] if replay else []), *(["--log"] if log else [])])
+        with recorded(opened, words, options.operator()) as run:
+            with progress("verifying", None) as show:
+                found = verify.verify(opened, show, live=live, snapshot=snapshot(settings))
+            found += missing(settings, opened)
+            if replay:
+                found += replay_beside(settings, opened, log, expect, folder)
+            with opened.begin() as connection:
+                write_meta(connection, "reconcile_mismatches", str(len(found)))
+            run.counts = dict(counts := Counter(mismatch.what for mismatch in found))
     if as_json:
         options.print_json({"mismatches": found, "count": len(found), "kinds": counts, "live": live})
     else:

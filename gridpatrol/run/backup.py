@@ -21,6 +21,8 @@ from msgspec import Struct
 
 from consumers import verify
 from consumers.alerts import fold
+from consumers.audit import anchors
+from consumers.audit.restoring import begin_epochs
 from consumers.verify import Snapshot
 from engine import files
 from engine.clock import now_ms
@@ -36,6 +38,7 @@ from engine.store.database import FAILURES, Database, file_of, open_database, un
 from engine.store.meta import remove_meta
 from engine.wall_clock import WallClock
 from gridpatrol import options
+from gridpatrol.run.chaining import file_of_anchors
 from gridpatrol.run.closed_years import snapshot
 from gridpatrol.run.kept_files import left_out
 from gridpatrol.run.wiring import DOOR, NothingThere, consumers, exists, is_empty, reading, shown
@@ -201,7 +204,7 @@ def restore(settings: Settings, file: Path, digest: str | None, unchecked: bool,
                 )
             if unchecked:
                 check_facts(copy, str(file), show, snapshot(settings))
-            epoch = begin_anew(copy, str(file))
+            epoch = begin_anew(copy, str(file), file_of_anchors(settings))
         backup_file.close_whole(part)
     log.info("backup.restored", extra={"file": str(file), "sha256": found, "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
@@ -215,7 +218,7 @@ def restore_in_place(settings: Settings, show: Show) -> Restored:
         check_facts(opened, shown(settings.database), show, snapshot(settings))
         with opened.read() as connection:
             note = backup_file.read_note(connection)
-        epoch = begin_anew(opened, shown(settings.database))
+        epoch = begin_anew(opened, shown(settings.database), file_of_anchors(settings))
     log.info("backup.restored", extra={"database": shown(settings.database), "by": options.account()})
     return Restored(shown(settings.database), epoch, note)
 
@@ -282,9 +285,10 @@ def open_checked(file: Path, part: Path) -> Database:
     return copy
 
 
-def begin_anew(database: Database, source: str) -> str:
+def begin_anew(database: Database, source: str, file: Path | None) -> str:
     """Begin the feed of alerts anew, forget what was of the server of before, and bring figures and alerts to the last
-    step, where no role does that. The audit says what was restored. Returns the feed's epoch; ConsumerAhead."""
+    step, where no role does that. The audit says what was restored, and the chains what they lack by the `file` of
+    anchors. Returns the feed's epoch; ConsumerAhead."""
     with database.read() as connection:
         has_roles = inbox_table.read_origin(connection) is not None
     wall = WallClock(database)
@@ -292,9 +296,15 @@ def begin_anew(database: Database, source: str) -> str:
     for consumer in () if has_roles else consumers(Counters(), wall):
         while consumer(database, ()):
             pass
-    epoch = fold.restart_feed(database)
+    epoch, kept = fold.restart_feed(database), list[str]()
+    if file is not None and file.exists():
+        try:
+            kept = anchors.read_file(file)
+        except anchors.AnchorsUnusable as error:
+            log.warning("the chains begin anew without the anchors that were kept: %s", error)
     with database.begin() as connection:
         remove_meta(connection, DOOR)
         audit.write(connection, options.operator(), Act.BACKUP_RESTORED, source)
         backup_file.mark_restored(connection, now_ms())
+        begin_epochs(connection, kept, now_ms())
     return epoch

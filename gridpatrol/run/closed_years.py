@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from consumers.audit.chainer import Chainer
 from consumers.performance.archived import changes_of
 from consumers.verify import Snapshot
 from engine import archive_file, failpoints
@@ -83,6 +84,7 @@ def snapshot(settings: Settings) -> Snapshot:
 def write(settings: Settings, database: Database, operator: Operator, show: Show) -> Moved:
     """Let all cases leave that are archived and of which nothing is still to come."""
     moved, folder = Moved([]), folder_of(settings)
+    Chainer(database).catch_up()  # what leaves stands in its chain
     with database.begin() as connection:
         installation = backup_file.installation_of(connection)
         partitions = slices.read_partitions(connection)

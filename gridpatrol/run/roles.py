@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from consumers.alerts.publish import AlertPublisher
 from engine.clock import now_ms
 from engine.cluster import clients, preflight, topics
+from engine.cluster.anchor_topic import AnchorTopic
 from engine.cluster.gateway import Gateway
 from engine.cluster.inbox import KafkaInbox
 from engine.cluster.intake import Intake
@@ -36,6 +37,7 @@ from engine.wall_clock import WallClock
 from gridpatrol import collector, options
 from gridpatrol.run import supervision
 from gridpatrol.run.assessing import assessor_of
+from gridpatrol.run.chaining import chaining
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.endings import stopped_after, stopped_by_signals
 from gridpatrol.run.kept_files import keeping
@@ -105,6 +107,9 @@ def gateway(settings: Settings, counters: Counters) -> Iterator[Gateway]:
         intake.start()
         stack.callback(intake.stop)
         stack.enter_context(assessor_of(writer, leased=True))
+        anchors = AnchorTopic(settings)
+        stack.callback(anchors.close)
+        stack.enter_context(chaining(settings, database, anchors.publish, leased=True))
         draws = Draws(writer)
         draws.start()
         stack.callback(draws.stop)

@@ -31,6 +31,7 @@ from engine.store.meta import write_meta
 from engine.writer import Writer
 from gridpatrol import collector
 from gridpatrol.run.assessing import assessor_of
+from gridpatrol.run.chaining import chaining
 from gridpatrol.run.channel_probe import FileProbe
 from gridpatrol.run.channels import channels_of
 from gridpatrol.run.comparing import CommandComparer
@@ -137,6 +138,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
                 with (
                     channels_of(settings, engine.database, engine.counters, leased=False),
                     assessor_of(writer, leased=False),
+                    chaining(settings, engine.database, leased=False),
                 ):
                     yield writer
             finally:

@@ -45,6 +45,7 @@ PAGES = {
     "channels": ("/channels", "渠道", "channels"),
     "whatif": ("/whatif", "换一个策略包", "another pack"),
     "health": ("/health", "。", "."),
+    "audit": ("/audit", "还没有核对过", "nobody has verified"),
 }
 
 

@@ -190,6 +190,8 @@ def test_what_a_phone_and_a_system_tell_comes_out_as_facts_figures_and_alerts(pl
         assert told(TOPICS.facts, case=case(number))
     assert told(TOPICS.alerts, case=case(3))
     assert told(TOPICS.performance)
+    assert told(TOPICS.anchors, anchor="gridpatrol-anchor/1")
+    assert "Nothing was changed of" in place.installation.command("audit", "verify")
     eventually(lambda: place.asked("/v1/notices")["notices"], "the notice at the door")
     figures = eventually(lambda: place.asked("/v1/performance?by=grid")["rows"], "figures at the door")
     assert figures

@@ -72,7 +72,11 @@ ROWS = (
     ("archive write", DONE, DONE),
     ("assess --card NOTHING", USAGE, USAGE),
     ("assess --card TOWN-QUARTER --period 2026-Q1", DONE, DONE),
+    ("audit anchor", DONE, DONE),
+    ("audit chains", DONE, DONE),
     ("audit list", DONE, DONE),
+    ("audit verify", DONE, DONE),
+    ("audit verify --anchor nowhere.jsonl", USAGE, USAGE),
     ("backup copy.db", DONE, DONE),
     ("backup run.db", WRONG, WRONG),  # there is such a file
     ("bench --scale 0", USAGE, USAGE),

@@ -11,11 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from consumers.audit import anchors
+from consumers.audit.chainer import Chainer
 from consumers.performance import consume
 from engine.clock import now_ms
 from engine.console.pages import packs
 from engine.packs import check_folder, folder_of
-from engine.store import audit, people
+from engine.store import audit, people, verifications
 from engine.store.audit import Act
 from engine.views.channel_desk import ChannelDesk
 from gridpatrol.run.channel_probe import FileProbe
@@ -39,7 +41,7 @@ from tests.support.settings_files import put_file
 from workflows.policy import model
 
 __all__ = ["close_browsers"]
-PAGES = ("/health", "/packs", "/tokens", "/channels", "/whatif")
+PAGES = ("/health", "/packs", "/tokens", "/channels", "/audit", "/whatif")
 
 
 @pytest.fixture(scope="module")
@@ -239,6 +241,25 @@ def test_health_names_the_last_backup(door: Served) -> None:
             audit.write(connection, OPERATOR, Act.BACKUP_MADE, "/var/backups/one.db")
         text = get(client, "/health").text
         assert "/var/backups/one.db" in text and "最近一次由" in text
+
+
+def test_health_and_audit_name_the_last_verification_and_the_chains(door: Served) -> None:
+    Chainer(door.engine.database).catch_up()
+    with browser(door, "ops") as client:
+        for path in ("/health", "/audit"):
+            assert get(client, path).text.count("还没有运行过") == 2
+        page = get(client, "/audit").text
+        assert "条链，还没有核对过" in page and "审计记录" in page and "还没有锚点" in page
+        with door.engine.database.begin() as connection:
+            at = now_ms()
+            verifications.write(connection, "gridpatrol verify", "local:clerk", at, at, {})
+            verifications.write(connection, "gridpatrol audit verify --anchor", "local:clerk", at, at, {"step": 1})
+            anchors.make(connection, at)
+        for path in ("/health", "/audit"):
+            text = get(client, path).text
+            assert "还没有运行过" not in text and "1 处出入" in text and "local:clerk" in text
+            assert "gridpatrol audit verify --anchor" in text
+        assert "第 1 号" in get(client, "/audit").text and "1 findings" in get(client, "/audit?lang=en").text
 
 
 def test_only_operators_see_these_pages_and_their_acts(door: Served) -> None:

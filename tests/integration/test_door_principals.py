@@ -95,6 +95,9 @@ ASKING = [
     ("GET", "/v1/responsibilities", "reads"),
     ("GET", "/v1/deductions", "reads"),
     ("GET", "/v1/violations", "bank"),
+    ("GET", "/v1/audit", "inspection"),
+    ("GET", "/v1/audit/stream", "inspection"),
+    ("GET", "/v1/verifications", "operator"),
     ("GET", "/v1/ledger.csv", "reads"),
     ("GET", "/v1/ledger.xlsx", "reads"),
     ("GET", "/v1/reports/x", "reads"),
@@ -152,6 +155,7 @@ ASKING = [
     ("POST", "/tokens/x/rotations", "operator"),
     ("POST", "/tokens/x/withdrawals", "operator"),
     ("GET", "/channels", "operator"),
+    ("GET", "/audit", "operator"),
     ("POST", "/channels/x/tests", "operator"),
     ("POST", "/channels/x/retries", "operator"),
     ("GET", "/health", "operator"),
@@ -167,6 +171,7 @@ HOLDS = {
     "subscribes": {"hotline", "app", "supervision"},  # who speaks or reads
     "operator": {"ops"},
     "bank": set(),  # tests/integration/test_money.py
+    "inspection": set(),  # tests/integration/test_inspection.py
     "": set(TOKENS) - {"new"},
 }
 

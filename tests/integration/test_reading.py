@@ -283,6 +283,8 @@ PUBLISHES = {
 """Routes that take events and tell what became of these: the actor is asked for at the door, the rest in decide."""
 SPEAKS = {
     "/v1/violations",
+    "/v1/audit",
+    "/v1/audit/stream",
     "/v1/me",
     "/v1/pack",
     "/v1/locate",
@@ -313,7 +315,7 @@ SPEAKS = {
 }
 """Routes that tell who speaks of itself and of what it sent; what is similar is told in brief to whoever would report
 it. A file is given to who reads the words of its case, which `test_files` asks. What a subscription tells,
-`test_door_subscriptions` and `test_subscriptions` ask."""
+`test_door_subscriptions` and `test_subscriptions` ask; what inspection reads, `test_inspection`."""
 READS: dict[str, str] = {
     "/v1/tasks": "/v1/tasks?post=WY01-CHIEF",
     "/v1/incidents": "/v1/incidents?search={case}",
@@ -360,7 +362,17 @@ READS: dict[str, str] = {
 }
 """Every route that reads cases, and a question about the case of the first street. One that is added fails below until
 it stands here; then its handler asks `context.read_as`, and what it shows is checked against who may see it."""
-OPERATES = ("/v1/operator/", "/v1/deliveries", "/health", "/packs", "/tokens", "/channels", "/whatif")
+OPERATES = (
+    "/v1/operator/",
+    "/v1/deliveries",
+    "/health",
+    "/packs",
+    "/tokens",
+    "/channels",
+    "/audit",
+    "/whatif",
+    "/v1/verifications",
+)
 
 
 def questions() -> dict[str, str]:

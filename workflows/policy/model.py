@@ -172,7 +172,9 @@ class RoleRow(Struct, frozen=True, omit_defaults=True):
 
 BANK = "bank"
 """The role of a bank's post (绿色信贷, M123): it reads the feed of decided violations, and says nothing."""
-OWES_NOTHING = ("intake", "inspection", "lot", BANK)
+INSPECTION = "inspection"
+"""The role of a post of discipline inspection (纪检监察, M39): it reads the feed of inspection, and says nothing."""
+OWES_NOTHING = ("intake", INSPECTION, "lot", BANK)
 """Roles that can owe no duty: systems that report by themselves, and posts that only read."""
 
 

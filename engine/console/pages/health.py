@@ -1,6 +1,6 @@
 """健康, for who operates the server: what stands still, what waits, what was refused, and another try for it."""
 
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
@@ -12,13 +12,11 @@ from engine.http.context import DoorContext
 from engine.http.operator import operator_of, replay
 from engine.http.problems import Problem
 from engine.metrics.gauges import CONSUMERS
-from engine.policies import Policies
 from engine.principals import Principal
-from engine.store import audit
-from engine.store.audit import Act
 from engine.store.database import Connection, file_of
-from engine.views.health import health
+from engine.views.health import Health, health
 from engine.views.names import active_names
+from engine.views.verifications import Verifications, verifications_of
 
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 LetterId = Annotated[str, PathParameter(description="Number of a dead letter.")]
@@ -38,36 +36,22 @@ async def show_health(
     """Whether all is well, and what to do where it is not."""
     now, policies, wall = context.now(), context.policies, context.writer.engine.wall
     refused = {partition: str(wall.refusal(partition)) for partition in wall.refused}
-    found, backup = await context.read(
-        lambda connection: (health(connection, policies, CONSUMERS, refused, now), last_backup(connection, policies))
-    )
+
+    def ask(connection: Connection) -> tuple[Health, Verifications]:
+        found = health(connection, policies, CONSUMERS, refused, now)
+        return found, verifications_of(connection, active_names(connection, policies).instant)
+
+    found, verified = await context.read(ask)
     return page(
         request,
         "health.html",
         health=found,
         zone=found.zone,
         doubt=context.unready(),
-        backup=backup,
+        verified=verified,
         by_server=file_of(context.settings.database) is None,
         replayed=(letter, how) if how in ENDED else None,
     )
-
-
-class LastBackup(NamedTuple):
-    """The last backup that the audit knows of: when it was begun, by whom, into which file."""
-
-    at: str
-    who: str
-    object: str
-
-
-def last_backup(connection: Connection, policies: Policies) -> LastBackup | None:
-    """The last backup by `gridpatrol backup`; None: the audit has none. It is noted when it begins; its file gets
-    the name once it was read back."""
-    names = active_names(connection, policies)
-    for row in audit.listed(connection, act=Act.BACKUP_MADE, limit=1):
-        return LastBackup(names.instant(row.at), row.who, row.object)
-    return None
 
 
 @post("/health/letters/{letter:str}/replays", include_in_schema=False)

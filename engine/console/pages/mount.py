@@ -10,6 +10,7 @@ from engine.console.live import Changes
 from engine.console.pages import (
     alerts,
     assessment,
+    audit,
     case,
     channels,
     desk,
@@ -55,7 +56,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         ],
     ),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
-    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *what_if.ROUTES]),
+    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *audit.ROUTES, *what_if.ROUTES]),
     (member.for_this_member, member.KNOWN),
     (member.for_this_speaker, member.SPOKEN),
     (member.for_this_reader, member.READ),
