@@ -51,7 +51,7 @@ class PartsReleased(EventData, frozen=True, kw_only=True):
 
 
 class JointRecorded(EventData, frozen=True, kw_only=True):
-    """They have met (会商、联席会) or enforced together (联合执法): grids, departments and neighbours that took part."""
+    """They have met (会商、联席会) or enforced together (联合执法): these grids, departments and neighbours."""
 
     what: Literal["meeting", "enforcement"]
     participants: Codes = ()

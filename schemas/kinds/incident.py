@@ -131,8 +131,8 @@ class HandlingCompleted(EventData, frozen=True, kw_only=True):
 
 
 class VerificationRecorded(EventData, frozen=True, kw_only=True):
-    """Checked on site after handling (现场核查, M33-M36). Where the check that decides finds it unsolved, `parts` are those
-    of further owners that were not done: they are reopened with it."""
+    """Checked on site after handling (现场核查, M33-M36). Where the check that decides finds it unsolved, `parts` are
+    those of further owners that were not done: they are reopened with it."""
 
     outcome: Literal["solved", "unsolved"]
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
