@@ -1,5 +1,5 @@
-"""Joint work (联合处置) as the incident that leads it does it: its parts are ordered, waited for, released, reopened, and
-end or move with it (M30-M32, M64, M74, M75).
+"""Joint work (联合处置) as the incident that leads it does it: its parts are ordered, waited for, released, reopened,
+and end or move with it (M30-M32, M64, M74, M75).
 
 1. Who orders parts holds the incident or stands above its owner, and stands above each owner that is named: an owner in
    another street is named by the district (对街道办事处跨界问题上报二级), so who leads escalates first.
@@ -141,7 +141,7 @@ def refuse_more(d: Decision, named: Collection[Entrusting]) -> Refusal | None:
 
 
 def entrust(d: Decision, unit: Entrusting, due: int | None, limit: str) -> None:
-    """Tell that an owner has its part, and say it to the part: one that it sent back, or has done, is asked for again."""
+    """Tell that an owner has its part, and say it to the part. One that was sent back or done is asked for again."""
     at, case = d.judged(0), d.case
     mine = parts_of(case, unit)
     again = next((each.id for each in mine if each.returned), mine[0].id if mine else "")
