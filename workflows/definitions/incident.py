@@ -19,8 +19,8 @@
 6. Suspended stops work and pauses its clocks; the total clock always runs. Where the pack asks for approval, who holds
    the case asks for it, as for more time, and somebody above decides.
 7. With parts of further owners open (`workflows.joint`), handled means: it waits for them, in the hands of who is
-   waited for. Its clock of handling ended with its own work; the clock of the whole case runs on and is theirs. With the last
-   part, or when its chief releases that, it goes where it would have gone.
+   waited for. Its clock of handling ended with its own work; the clock of the whole case runs on and is theirs. With
+   the last part, or when its chief releases that, it goes where it would have gone.
 8. Evidence, comments, acknowledgements and urging never move a case, nor do exemptions of missed deadlines (M86), which
    are spoken of also when it has ended.
 

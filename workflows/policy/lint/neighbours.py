@@ -1,4 +1,4 @@
-"""Lints the neighbours of a pack (毗邻地区, M74, M75): who writes to them, and whether any post may enter their answers."""
+"""Lints the neighbours of a pack (毗邻地区, M74, M75): who writes to them, and who may enter what they answer."""
 
 from schemas.kinds.part import PART
 from workflows.policy.lint.context import LintContext, one_of
