@@ -1,6 +1,6 @@
 """Joint work over several homes: parts lie with their owners, and incident and parts hear of each other by the log.
 
-Enters: what posts of three streets and of the district say, on both databases, in 1, 2 and 4 partitions. Leaves: states,
+Enters: what posts of three streets and of the district say, in 1, 2 and 4 partitions. Leaves: states,
 what is on its way, and a log that gives the same again.
 """
 
