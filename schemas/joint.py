@@ -89,13 +89,13 @@ WORDS_OF_JOINT = {
 # ---- what cases say to each other -------------------------------------------------------------------------
 
 
-class PartDone(EventData, frozen=True, kw_only=True):
+class PartHeard(EventData, frozen=True, kw_only=True):
     """A part says to who leads: it is done."""
 
     part: CaseId
 
 
-class PartSentBack(EventData, frozen=True, kw_only=True):
+class RefusalHeard(EventData, frozen=True, kw_only=True):
     """A part says to who leads: its owner, or the neighbour, will not do it."""
 
     part: CaseId
@@ -140,8 +140,8 @@ class PartsHanded(EventData, frozen=True, kw_only=True):
 
 PART_DONE, PART_SENT_BACK, PARTS_HANDED = "case.part_done", "case.part_sent_back", "case.parts_handed"
 SAID_TO_LEAD: dict[str, type[EventData]] = {
-    PART_DONE: PartDone,
-    PART_SENT_BACK: PartSentBack,
+    PART_DONE: PartHeard,
+    PART_SENT_BACK: RefusalHeard,
     PARTS_HANDED: PartsHanded,
 }
 """What other cases say to who leads."""

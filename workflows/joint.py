@@ -208,7 +208,7 @@ def waiting(states: Iterable[State], change: Effect) -> Effect:
     return effect
 
 
-def hear_done(d: Decision, data: joint.PartDone, speaker: Speaker) -> Refusal | None:
+def hear_done(d: Decision, data: joint.PartHeard, speaker: Speaker) -> Refusal | None:
     """A part is done."""
     if d.case.merged_into:
         d.send(d.case.merged_into, joint.PART_DONE, data)
@@ -218,7 +218,7 @@ def hear_done(d: Decision, data: joint.PartDone, speaker: Speaker) -> Refusal | 
     return None
 
 
-def hear_sent_back(d: Decision, data: joint.PartSentBack, speaker: Speaker) -> Refusal | None:
+def hear_sent_back(d: Decision, data: joint.RefusalHeard, speaker: Speaker) -> Refusal | None:
     """A part came back: its owner will not do it."""
     if d.case.merged_into:
         d.send(d.case.merged_into, joint.PART_SENT_BACK, data)
@@ -234,6 +234,13 @@ def refuse_word(d: Decision, id_: str) -> Refusal | None:
     if known is not None and known.waited_for and not known.returned:
         return None
     return Refusal(Reason.IMPOSSIBLE, "data.part", "it is not waited for any more")
+
+
+def may_release(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Some part is waited for."""
+    if any(each.waited_for for each in alive(d.case)):
+        return None
+    return Refusal(Reason.IMPOSSIBLE, "type", "the incident waits for no part")
 
 
 def release(d: Decision, data: joint.PartsReleased, speaker: Speaker) -> Refusal | None:

@@ -163,7 +163,7 @@ class NeighbourAnswered(OwnFact, frozen=True, tag="part.answered"):
         return structs.replace(kept(own), answer=self.outcome)
 
 
-class PartAskedAgain(OwnFact, frozen=True, tag="part.asked_again"):
+class PartReopened(OwnFact, frozen=True, tag="part.reopened"):
     """It is asked for again."""
 
     why: str
@@ -195,7 +195,7 @@ FACTS: tuple[type[Fact], ...] = (
     PartFinished,
     PartRefused,
     NeighbourAnswered,
-    PartAskedAgain,
+    PartReopened,
     PartMoved,
 )
 PART = Kind(

@@ -107,7 +107,7 @@ def test_words_that_cross_each_other_end_in_one_state_for_both(line: Line, tmp_p
     second, third, fourth = town.parts
     town.say("part.completed", "WY02-CHIEF", second, settled=False)
     town.say("parts.released", DISTRICT, part=second, reason="no_answer")
-    assert (town.case().state, town.case(second).state) == ("awaiting_parts", "settled")
+    assert (town.case().state, town.case(second).state) == ("awaiting_parts", "let_off")
     town.say("report.submitted", HOTLINE, subject("WY01", 2), category="D3-04", source="hotline", grid="WY01-01")
     town.say("part.completed", "WY03-CHIEF", third, settled=False)
     town.say("incident.merged", STREET, into=subject("WY01", 2))

@@ -431,23 +431,25 @@ def test_merged_twice_the_parts_follow_and_a_late_word_to_the_first_one_arrives(
     last.now = second.now
     last.accepted().handled()
     assert last.case.state == WAITS
-    from schemas.joint import PART_DONE, PartDone
+    from schemas.joint import PART_DONE, PartHeard
 
     lead.now = last.now
-    lead.hear(PART_DONE, PartDone(part=third.case.id))  # said while the first one led, by way of another partition
+    lead.hear(
+        PART_DONE, PartHeard(part=third.case.id)
+    )  # said while the first one led
     assert last.case.state == "verifying"
 
 
 def test_a_word_of_a_part_to_what_has_ended_is_a_fact_of_it() -> None:
-    from schemas.joint import PART_DONE, PartDone
+    from schemas.joint import PART_DONE, PartHeard
 
     lead = waiting(THIRD)
     (third,) = lead.parts
     lead.done("parts.released", STREET, part=third.case.id, reason="other")
-    lead.hear(PART_DONE, PartDone(part=third.case.id))
+    lead.hear(PART_DONE, PartHeard(part=third.case.id))
     assert lead.one(facts.Unserved).why is Reason.IMPOSSIBLE
     lead.done("incident.force_closed", DISTRICT, reason="policy")
-    lead.hear(PART_DONE, PartDone(part=third.case.id))
+    lead.hear(PART_DONE, PartHeard(part=third.case.id))
     assert lead.one(facts.Unserved).trigger == PART_DONE
 
 

@@ -405,6 +405,7 @@ ADMITS: dict[str, Admission] = {
     "incident.escalated": effects.may_escalate,
     "verification.checked": effects.may_check,
     "verification.recorded": effects.may_check,
+    "parts.released": joint.may_release,
     "incident.closed": barring.no_hold,
     "incident.rejected": barring.no_hold,
     "incident.withdrawn": barring.all_of(barring.no_hold, merging.no_survivor),

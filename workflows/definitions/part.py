@@ -9,7 +9,8 @@
 3. Finished is no end: as long as the incident is open, a check on site can find that it was not done, and it is asked
    for again, on a clock that begins anew. What is dated before that finishes nothing.
 4. Sent back it waits for a decision above who leads: it is released, or ordered again. No clock of it runs.
-5. It ends with its incident: finished it is settled, else moot. Released it is let off, also where its owner was late.
+5. It ends with its incident: finished it is settled, else moot. Released it is let off, also where that and its being
+   finished cross each other.
 """
 
 from schemas import facts, joint
@@ -28,11 +29,11 @@ from schemas.kinds.part import (
     LeadChanged,
     NeighbourAnswered,
     PartAccepted,
-    PartAskedAgain,
     PartEntrusted,
     PartFinished,
     PartMoved,
     PartRefused,
+    PartReopened,
     Reopened,
     Returned,
     kept,
@@ -48,7 +49,7 @@ from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Birth, Effect, NamedClock, Speaker, State, Transition
 
-JOINT_CLOCK, REPLY = "joint_work", "reply"
+JOINT_CLOCK, REPLY = "joint_work", "correspondence"
 """The clock of a part, and that of a neighbour's answer."""
 STATES = (
     State(AWAITED, "待到", 1),
@@ -80,8 +81,7 @@ TRANSITIONS = (
     Transition(REOPENED, ("finished", "sent_back"), "entrusted"),
     Transition(LEAD_CHANGED, OPEN, "="),
     Transition(SETTLED, ("finished",), "settled"),
-    Transition(RELEASED, ("finished",), "settled"),
-    Transition(RELEASED, UNFINISHED, "let_off"),
+    Transition(RELEASED, OPEN, "let_off"),
     Transition(VOIDED, ("finished",), "settled"),
     Transition(VOIDED, UNFINISHED, "moot"),
     Transition("case.deadline_ordered", (*AT_WORK, "written_to"), "="),
@@ -188,7 +188,7 @@ def finish(d: Decision, clock: str) -> None:
     running, judged = d.case.clock(clock), d.judged(d.case.judged)
     late = running is not None and running.due is not None and judged > running.due
     d.tell(PartFinished(by=d.by, late=late))
-    d.send(kept(d.case.own).lead, joint.PART_DONE, joint.PartDone(part=d.case.id))
+    d.send(kept(d.case.own).lead, joint.PART_DONE, joint.PartHeard(part=d.case.id))
 
 
 def send_back(d: Decision, data: Returned, speaker: Speaker) -> Refusal | None:
@@ -202,7 +202,7 @@ def send_back(d: Decision, data: Returned, speaker: Speaker) -> Refusal | None:
 def refuse_to(d: Decision, reason: str) -> None:
     """Tell that it will not be done, and say so to who leads."""
     d.tell(PartRefused(by=d.by, reason=reason))
-    d.send(kept(d.case.own).lead, joint.PART_SENT_BACK, joint.PartSentBack(part=d.case.id, reason=reason))
+    d.send(kept(d.case.own).lead, joint.PART_SENT_BACK, joint.RefusalHeard(part=d.case.id, reason=reason))
 
 
 def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
@@ -220,7 +220,7 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
 
 def ask_again(d: Decision, data: Reopened, speaker: Speaker) -> Refusal | None:
     """It is asked for again: told to its owner as work that came back."""
-    d.tell(PartAskedAgain(why=data.why, at=d.judged(d.case.judged)))
+    d.tell(PartReopened(why=data.why, at=d.judged(d.case.judged)))
     d.tell(facts.Returned(reason=data.why))
     start(d, data, REPLY if kept(d.case.own).neighbour else JOINT_CLOCK)
     return None
@@ -249,9 +249,7 @@ MEASURES = (
         better="lower",
     ),
     Measure("parts_sent_back", PartRefused, per="reason", zh="退回协办的次数", en="times that a part was sent back"),
-    Measure(
-        "parts_asked_again", PartAskedAgain, per="why", zh="协办重办的次数", en="times that a part was asked again"
-    ),
+    Measure("parts_reopened", PartReopened, per="why", zh="协办重办的次数", en="times that a part was asked again"),
     Measure(
         "neighbours_answered", NeighbourAnswered, per="outcome", zh="毗邻地区复函的次数", en="answers of neighbours"
     ),
@@ -302,7 +300,7 @@ PART = define(
         PartFinished: "协办完成 done",
         PartRefused: "退回协办 sent back: {reason}",
         NeighbourAnswered: "对方复函 {neighbour} answered: {outcome}",
-        PartAskedAgain: "协办重办 asked for again: {why}",
+        PartReopened: "协办重办 asked for again: {why}",
         PartMoved: "改由另一事件牵头 led by another incident",
     },
     fulfils=FULFILS,
