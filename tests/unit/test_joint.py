@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from schemas import facts
 from schemas.joint import (
@@ -36,6 +39,8 @@ from tests.support.builders import (
     subject,
     weiyang,
 )
+from tests.support.examples import examples
+from workflows import succession
 from workflows.case import TOTAL, Owner
 from workflows.definitions import held_by
 from workflows.definitions.part import JOINT_CLOCK, REPLY
@@ -434,9 +439,7 @@ def test_merged_twice_the_parts_follow_and_a_late_word_to_the_first_one_arrives(
     from schemas.joint import PART_DONE, PartHeard
 
     lead.now = last.now
-    lead.hear(
-        PART_DONE, PartHeard(part=third.case.id)
-    )  # said while the first one led
+    lead.hear(PART_DONE, PartHeard(part=third.case.id))  # said while the first one led
     assert last.case.state == "verifying"
 
 
@@ -516,3 +519,131 @@ def test_joint_meetings_and_enforcements_are_events_of_the_incident_and_counted(
     assert lead.history(JointActed)[0].participants == (THIRD, NEXT_DOOR, "WY-EPB")
     lead.refused(Reason.UNKNOWN_CODE, "joint.recorded", STREET, what="meeting", participants=["NOBODY"])
     lead.refused(Reason.FORBIDDEN, "joint.recorded", MEMBER, what="meeting")
+
+
+# ---- a grid of an owner ends -------------------------------------------------------------------------------
+
+
+def test_the_successor_of_an_owner_s_grid_goes_on_with_its_part_and_is_the_one_that_is_waited_for() -> None:
+    lead = waiting(THIRD)
+    grids = tuple(
+        msgspec.structs.replace(grid, valid_to=20260302, successor=FOURTH) if grid.code == THIRD else grid
+        for grid in lead.rules.pack.grids
+    )
+    register = changed(lead.rules, grids=grids)
+    due = succession.due_of(lead.case, register, lead.now)
+    assert due == at("03-02 23:59") + 59_999
+    for story in (lead, lead.parts[0]):
+        assert succession.due_of(story.case, register, lead.now) == due
+        story.succeeded(due, register)
+        assert succession.due_of(story.case, register, lead.now) is None, "once"
+        assert held_by(story.case).grid == FOURTH
+    (part,) = lead.parts
+    lead.refused(Reason.IMPOSSIBLE, "parts.ordered", STREET, at("03-03 10:00"), owners=[THIRD])
+    part.done("part.completed", "WY01-04-CHIEF", at("03-03 11:00"))
+    assert lead.case.state == "verifying"
+
+
+# ---- whatever comes, in whatever order ----------------------------------------------------------------------
+
+OWNERS = {THIRD: "WY01-03-CHIEF", FOURTH: "WY01-04-CHIEF", NEXT_DOOR: STREET}
+SAID: dict[str, tuple[str, dict[str, Any]]] = {
+    "incident.accepted": (STREET, {}),
+    "handling.completed": (STREET, {}),
+    "incident.escalated": (STREET, {"reason": "coordination"}),
+    "incident.returned": (STREET, {"reason": "not_our_duty"}),
+    "incident.dispatched": (CENTRE, {"lead": "WY-BUILD"}),
+    "incident.suspended": (STREET, {"reason": "season"}),
+    "incident.resumed": (CENTRE, {}),
+    "incident.closed": (CENTRE, {}),
+    "incident.rejected": (CENTRE, {"reason": "unfounded"}),
+    "incident.withdrawn": (HOTLINE, {}),
+    "incident.force_closed": (DISTRICT, {"reason": "policy"}),
+}
+"""What is said to the incident, whether or not it takes that."""
+WORD = st.one_of(
+    st.tuples(st.just("order"), st.sampled_from([*OWNERS])),
+    st.tuples(
+        st.sampled_from(["part.accepted", "part.completed", "part.returned", "agreed", "finished", "refused"]),
+        st.integers(0, 4),
+    ),
+    st.tuples(st.just("release"), st.integers(0, 4)),
+    st.tuples(st.sampled_from(["solved", "unsolved", "unsolved all"]), st.integers(0, 4)),
+    st.tuples(st.sampled_from([*SAID]), st.just(0)),
+    st.tuples(st.just("merge"), st.just(0)),
+    st.tuples(st.just("wait"), st.integers(1, 72)),
+)
+LIVELY = st.sampled_from([["incident.accepted"], ["incident.accepted", "order", "handling.completed"]])
+
+
+class Play:
+    """Two incidents of one street; whatever is said is said to the first one, until that is merged."""
+
+    def __init__(self) -> None:
+        self.lead = Lead(with_neighbour()).reported(BARE)
+        self.second = beside(self.lead, 2)  # type: ignore[arg-type]
+        self.now = self.lead.now
+
+    def say(self, story: Story, kind: str, actor: str, **data: Any) -> None:
+        """Say something, which may be refused."""
+        self.now += 60_000
+        story.say(kind, actor, self.now, **data)
+
+    def do(self, word: str, which: Any) -> None:
+        """One word."""
+        lead = self.lead if not self.lead.case.merged_into else self.second
+        parts = joint_of(lead.case.own).parts
+        part = lead.beside.stories[parts[which % len(parts)].id] if parts and isinstance(which, int) else None
+        if word == "order":
+            named = {"neighbours": [which]} if which == NEXT_DOOR else {"owners": [which]}
+            self.say(lead, "parts.ordered", STREET if lead.case.owner.level == 3 else DISTRICT, **named)
+        elif word in SAID:
+            self.say(lead, word, SAID[word][0], **SAID[word][1])
+        elif word == "wait":
+            self.now += which * HOUR
+        elif word == "merge":
+            self.say(self.lead, "incident.merged", CENTRE, into=self.second.case.id)
+        elif word in ("solved", "unsolved", "unsolved all"):
+            named_parts = [each.id for each in parts] if word.endswith("all") else []
+            self.say(lead, "verification.recorded", MEMBER, outcome=word.split()[0], parts=named_parts)
+        elif part is not None and word == "release":
+            self.say(lead, "parts.released", DISTRICT, part=part.case.id, reason="other")
+        elif part is not None:
+            said = {"outcome": word} if "." not in word else {"reason": "not_our_area"} if "returned" in word else {}
+            kind = word if "." in word else "part.answered"
+            self.say(part, kind, f"{part.case.owner.grid}-CHIEF", **said)
+
+    def check(self) -> None:
+        """What always holds of an incident and its parts."""
+        for lead in (self.lead, self.second):
+            kept, open_ = joint_of(lead.case.own).parts, lead.case.closed is None
+            waited = [each for each in kept if each.waited_for]
+            assert (lead.case.state == WAITS) <= bool(waited), "it waits for something"
+            assert open_ or not [each for each in kept if each.alive], "nothing of it is open after its end"
+            if lead.case.state == WAITS:
+                first = next((each.grid for each in waited if not each.returned), lead.case.owner.grid)
+                assert held_by(lead.case).grid == first == lead.case.holdings[-1].unit.grid
+                assert [clock.name for clock in lead.case.clocks] == [TOTAL], "no clock of who leads runs meanwhile"
+            for each in kept:
+                part = lead.beside.stories[each.id].case
+                if each.alive:
+                    assert (part.state == "finished", part.state == "sent_back") == (each.complete, each.returned)
+                    assert isinstance(part.own, Part) and part.own.lead == lead.case.id
+                    assert any(c.name != TOTAL for c in part.clocks) == (not each.complete and not each.returned)
+                    assert part.closed is None
+        for story in self.lead.beside.stories.values():
+            own = story.case.own
+            if isinstance(own, Part):
+                known = [joint_of(lead.case.own).part(story.case.id) for lead in (self.lead, self.second)]
+                assert (story.case.closed is None) == any(each is not None and each.alive for each in known)
+
+
+@settings(max_examples=examples(120), deadline=None)
+@given(LIVELY, st.lists(WORD, max_size=24))
+def test_an_incident_and_its_parts_agree_whatever_is_said_in_whatever_order(begun: list[str], words: list[Any]) -> None:
+    play = Play()
+    for word in begun:
+        play.do(word, THIRD if word == "order" else 0)
+    for word, which in words:
+        play.do(word, which)
+        play.check()
