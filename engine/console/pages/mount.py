@@ -15,6 +15,7 @@ from engine.console.pages import (
     desk,
     duties,
     health,
+    joint,
     ledger,
     member,
     packs,
@@ -45,6 +46,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         signed_in_with("reads"),
         [
             *supervision.ROUTES,
+            *joint.ROUTES,
             *assessment.ROUTES,
             *duties.ROUTES,
             *unit.ROUTES,
