@@ -1,8 +1,9 @@
 """Forms of what may be said: made of the contract, so that a kind of case brings its own.
 
 A member with a list of words is a choice, a sealed text is a text, an instant is a local time of the pack, a limit, a
-number, a code and some lists of codes are short texts, and a code that is one of the register's is a choice of
-these. What no form can say, such as a photo or another list, is left to the phone: an act that needs such a member has no form.
+number, a code and some lists of codes are short texts, and a code that is one of the register's is a choice of these.
+What no form can say, such as a photo or another list, is left to the phone: an act that needs such a member has no
+form.
 """
 
 import re
