@@ -52,6 +52,12 @@ def called_subject(case: str, definition: str, clock: str, level: int, cycle: in
     return f"{home_of(case)}.{_uuid(named, instant_of(case))}"
 
 
+def part_subject(home: str, lead: str, owner: str, count: int) -> str:
+    """`<home>.<UUIDv7>` of the part that an incident entrusts to an owner, in the home of that owner: of the incident,
+    the owner's code and how many parts the incident had before, with the milliseconds of the incident's id."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'part', lead, owner, str(count))), instant_of(lead))}"
+
+
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)

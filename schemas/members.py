@@ -4,6 +4,7 @@ Events, facts and what a case keeps of its own are structs of a kind of case (`s
 (`schemas.events`, `schemas.facts`). Instants in `data` are RFC 3339 with a zone; limits are texts such as `4工作时`.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Literal
@@ -206,6 +207,25 @@ class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=Tru
     def wakes(self) -> Ms | None:
         """An instant at which the case comes up by itself, without a clock; None: it does not."""
         return None
+
+    @property
+    def awaited(self) -> tuple[str, int, str] | None:
+        """The unit that the case waits for, as grid, level and department; None: it waits for none."""
+        return None
+
+    @property
+    def units(self) -> tuple[tuple[str, str], ...]:
+        """Units that have to do with the case beside its owners, each a grid and perhaps a department."""
+        return ()
+
+    @property
+    def writes_to(self) -> str:
+        """A code outside the register that is written to of the case; empty: none."""
+        return ""
+
+    def regridded(self, grids: Mapping[str, str]) -> "Own":
+        """It, after successors have taken the place of grids that ended."""
+        return self
 
 
 class OwnFact(Fact, frozen=True):

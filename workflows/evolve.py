@@ -76,6 +76,7 @@ def _regridded(case: Case, fact: facts.Regridded) -> None:
     instead = dict(fact.grids)
     touches = (instead.get(code, code) for code in case.touches)
     case.path = fact.path
+    case.own = case.own.regridded(instead) if case.own is not None else None
     case.touches = tuple(code for code in dict.fromkeys(touches) if code != fact.path[-1])
     case.trail = tuple(structs.replace(owner, grid=instead.get(owner.grid, owner.grid)) for owner in case.trail)
     case.owner = structs.replace(case.owner, grid=instead.get(case.owner.grid, case.owner.grid))

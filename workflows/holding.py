@@ -23,8 +23,9 @@ from workflows.decision import Decision
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
-Hands = Literal["owner", "place", "check", "post"]
+Hands = Literal["owner", "place", "check", "post", "parts"]
 """Who holds a case in a state. `place`: the leaf in which the problem lies. `check`: the level whose turn it is.
+`parts`: the unit that it waits for (`Own.awaited`), else its owner.
 `post`: the one post whose work it is, whoever takes that post meanwhile."""
 
 
@@ -45,7 +46,10 @@ def turn(case: Case) -> int:
 
 def holder_of(case: Case, hands: Hands) -> Holder:
     """Who must act on a case that is in such hands."""
-    if hands == "owner":
+    awaited = case.own.awaited if hands == "parts" and case.own is not None else None
+    if awaited is not None:
+        return Holder(*awaited)
+    if hands in ("owner", "parts"):
         return Holder(case.owner.grid, case.owner.level, case.owner.department)
     level = min(turn(case), len(case.path)) if hands == "check" else len(case.path)
     return Holder(case.path[level - 1], level, post=case.post if hands == "post" else "") if level else Holder()

@@ -11,7 +11,7 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import barring
+from workflows import barring, joint
 from workflows.case import Case
 from workflows.decision import Decision
 from workflows.machine import Effect, Speaker
@@ -46,12 +46,14 @@ def merge(kinds: Collection[str]) -> Effect:
             detail = f"the case that would go on, {survivor.id}, {why}: name an open one of {', '.join(kinds)}"
             return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
         together = (d.case.id, *d.case.absorbed)
-        if len(survivor.absorbed) + len(together) > MOST_ABSORBED:
+        parts = len(joint.alive(survivor)) + len(joint.alive(d.case))
+        if len(survivor.absorbed) + len(together) + parts > MOST_ABSORBED:
             detail = f"{MOST_ABSORBED} cases go on in one at most: close this one as a duplicate with a reference"
             return Refusal(Reason.OVER_LIMIT, "data.into", detail)
         d.tell(facts.Linked(into=survivor.id))
         hand_over(d, together)
         barring.pass_on(d, survivor.id)
+        joint.hand_over(d, survivor)
         return None
 
     return effect
@@ -115,8 +117,9 @@ def tell_end(d: Decision, cases: Iterable[str]) -> None:
 
 
 def at_end(d: Decision) -> None:
-    """A case has come to its end: those that were merged into it hear of it, for whoever reported them."""
+    """A case has come to its end: its parts, and those that were merged into it, hear of it."""
     tell_end(d, d.case.absorbed)
+    joint.at_end(d)
 
 
 def no_survivor(d: Decision, speaker: Speaker) -> Refusal | None:

@@ -322,6 +322,10 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"督办方式 {action.action} {action.title_zh}", f"action {action.action} {action.title_en}"
         concerns = "督办的单位和机关", "who supervises and who is supervised"
         yield Compared("actions.csv", (action.action,), name, concerns, without(action, "action"))
+    for neighbour in pack.neighbours:
+        name = f"毗邻地区 {neighbour.code} {neighbour.name}", f"neighbour {neighbour.code} {neighbour.name_en}".rstrip()
+        concerns = f"网格 {neighbour.grid}", f"grid {neighbour.grid}"
+        yield Compared("neighbours.csv", (neighbour.code,), name, concerns, without(neighbour, "code"))
     for campaign in pack.campaigns:
         name = f"专项行动 {campaign.code} {campaign.title_zh}", f"campaign {campaign.code} {campaign.title_en}"
         concerns = "上报问题的岗位", "who reports problems"

@@ -114,6 +114,9 @@ def on_the_way(case: Case) -> Units:
             kind.add(code)
         else:
             grids.add(unit.grid)
+    for grid, department in case.own.units if case.own is not None else ():
+        departments.add(department)
+        grids.add("" if department else grid)
     none = {""}
     return Units(frozenset(posts - none), frozenset(departments - none), frozenset(grids - none))
 

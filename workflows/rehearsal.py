@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct, inspect, structs
 
 from schemas import facts
-from schemas.derived_ids import home_subject
+from schemas.derived_ids import home_subject, part_subject
 from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds import SENDS
@@ -355,6 +355,16 @@ class Samples:
             "station": ["S-1"],
             "value": ["1", "2"],
             "duty": [duty.code for duty in pack.duties] or ["none"],
+            "owners": [leaf],
+            "participants": [leaf],
+            "neighbours": [n.code for n in pack.neighbours if policy.home(n.grid) == self.home] or ["none"],
+            "part": [part_subject(self.home, self.subject(0), leaf, 0)],
+            "parts": [part_subject(self.home, self.subject(0), leaf, 0)],
+            "leading": [self.subject(1)],
+            "place": [leaf],
+            "id": [part_subject(self.home, self.subject(0), leaf, 0)],
+            "lead_grid": [path[0]],
+            "neighbour": ["none"],
             "post": [post.code for post in (*owing, *near)][:1] or ["none"],
         }
         self.events = {

@@ -151,7 +151,8 @@ def recipients(
     """The posts behind the words of a `tell` that exist at an instant, in order, each once.
 
     Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office; for
-    a notice also copied, assisting (units that assist the owner) and checkers (levels that owe a check). A row that
+    a notice also copied, assisting (units that assist the owner), checkers (levels that owe a check) and neighbour (who
+    is written to outside the register). A row that
     names the holder or its chief means those above it; one that names neither counts from the owner. Above a post that
     holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
@@ -185,6 +186,8 @@ def recipients(
             case "assisting":
                 for code in case.assisting:
                     posts += register.posts_of(code) if code in register.departments else hands_of(code, "", register)
+            case "neighbour":
+                posts += [case.own.writes_to] if case.own is not None and case.own.writes_to else []
             case "checkers":
                 for level in case.checks:
                     posts += hands_of(ancestor(case.path, level), "", register)
@@ -193,4 +196,5 @@ def recipients(
     found = dict.fromkeys(posts)
     if register.dated.isdisjoint(found):
         return tuple(found)
-    return tuple(code for code in found if register.stands(register.posts[code], at))
+    # A neighbour is no post, and stands as long as the case is open.
+    return tuple(code for code in found if code not in register.posts or register.stands(register.posts[code], at))

@@ -57,7 +57,9 @@ def due_of(case: Case, register: Policy, since: int) -> int | None:
     active, `since`. None: no end of theirs is known."""
     if not register.ends or case.closed is not None or case.quarantined or not case.path:
         return None
-    ends = [register.ends[code] for code in (*case.path, case.owner.grid) if code in register.ends]
+    units = case.own.units if case.own is not None else ()
+    codes = (*case.path, case.owner.grid, *(grid for grid, _ in units))
+    ends = [register.ends[code] for code in codes if code in register.ends]
     if not ends or case.definition not in GO_ON:
         return None
     due = max(min(ends), since, case.reopened)  # one that was over when its grid ended is taken over when it is open
@@ -76,7 +78,8 @@ def changes(case: Case, register: Policy, at: int) -> tuple[tuple[str, ...], dic
     stands = register.ends.get(owner.grid, at) >= at
     if stands and lane is not None and lane.grid not in path:
         instead.pop(owner.grid, None)
-    for code in (owner.grid, *(before.grid for before in case.trail), *case.assisting, *case.touches):
+    units = (grid for grid, _ in (case.own.units if case.own is not None else ()))
+    for code in (owner.grid, *(before.grid for before in case.trail), *case.assisting, *case.touches, *units):
         if (now := register.standing(code, at)) != code:
             instead.setdefault(code, now)
     return path, instead

@@ -322,7 +322,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "member_requirement": ("整改要求", "What is required"),
     "member_started": ("开始", "Started"),
     "member_ended": ("结束", "Ended"),
-    "member_part": ("层级或阶段", "Level or stage"),
+    "member_part": ("层级、阶段或协办件编号", "Level, stage, or id of the part"),
     "member_cycle": ("轮次", "Cycle"),
     "member_target": ("第几次定时限", "Which of its deadlines"),
     "member_ground": ("免责事由", "Ground"),

@@ -71,9 +71,9 @@ class Names:
         return Named(code, known.name if known else code)
 
     def post(self, code: str) -> Named:
-        """A post, by its title."""
-        known = self.register.posts.get(code)
-        return Named(code, known.title if known else code)
+        """A post, by its title; a neighbour, who is written to as posts are, by its name."""
+        known, neighbour = self.register.posts.get(code), self.register.neighbours.get(code)
+        return Named(code, known.title if known else neighbour.name if neighbour else code)
 
     def department(self, code: str) -> Named:
         """A department by its code."""

@@ -1,6 +1,7 @@
 """What people and systems say to an incident (网格事件). A service request takes most of it, too.
 
-Its facts are those that all kinds share (`schemas.facts`), and it keeps nothing beyond what every case has.
+Its facts are those that all kinds share (`schemas.facts`), and those of joint work (`schemas.joint`): of that alone it
+keeps anything beyond what every case has.
 """
 
 from typing import Annotated, Literal
@@ -9,6 +10,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from schemas.coordinates import measured
 from schemas.exemptions import EXEMPTIONS, WORDS_OF_EXEMPTIONS
+from schemas.joint import FACTS_OF_JOINT, JOINT, MOST_PARTS, SAID_TO_LEAD, WORDS_OF_JOINT, Joint
 from schemas.members import (
     CaseId,
     Code,
@@ -129,10 +131,12 @@ class HandlingCompleted(EventData, frozen=True, kw_only=True):
 
 
 class VerificationRecorded(EventData, frozen=True, kw_only=True):
-    """Checked on site after handling (现场核查, M33-M36)."""
+    """Checked on site after handling (现场核查, M33-M36). Where the check that decides finds it unsolved, `parts` are
+    those of further owners that were not done: they are reopened with it."""
 
     outcome: Literal["solved", "unsolved"]
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+    parts: Annotated[tuple[CaseId, ...], Meta(max_length=MOST_PARTS)] = ()
 
 
 RootCause = Literal["polluter", "supervision", "service"]
@@ -250,7 +254,9 @@ VISITS: dict[str, type[EventData]] = {VISITED: Visited}
 
 INCIDENT = Kind(
     name="incident",
-    sends=MERGING | HOLDS | VISITS,
+    sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD,
+    facts=FACTS_OF_JOINT,
+    own=Joint,
     events={
         "report.submitted": EventType(
             ReportSubmitted,
@@ -307,6 +313,7 @@ INCIDENT = Kind(
         "incident.force_closed": EventType(ForceClosed, "强制结案", {"reason": "policy"}, "Force close"),
         **PROPOSALS,
         **EXEMPTIONS,
+        **JOINT,
     },
     words={
         "effective": ("劝阻有效", "dissuasion was effective"),
@@ -343,5 +350,6 @@ INCIDENT = Kind(
         "service": ("服务缺位", "service was missing"),
         **WORDS_OF_PROPOSALS,
         **WORDS_OF_EXEMPTIONS,
+        **WORDS_OF_JOINT,
     },
 )

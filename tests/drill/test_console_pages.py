@@ -32,6 +32,7 @@ PAGES = {
     "supervision": ("/supervision", "督办在办", "are open"),
     "supervision-ended": ("/supervision?ended=true", "已结束", "have ended"),
     "proposal": (f"/supervision/new?about={OURS}", "", ""),
+    "joint": ("/joint", "没有在办的协办件", "No part is open"),
     "sheet": ("/assessment?card=TOWN-QUARTER", "排名", "ranked"),
     "sheet-opened": ("/assessment?card=TOWN-QUARTER&subject=WY01", "得", "points"),
     "duties": (f"/duties?grid=WY01&month={MONTH}", "履职率", "kept"),

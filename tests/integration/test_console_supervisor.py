@@ -36,7 +36,7 @@ __all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 EVENT = {event.zh: trigger for trigger, event in SUPERVISION.events.items()}
 DECIDE, SERVE, ANSWER, REVIEW, CLEAR = (EVENT[zh] for zh in ("决定督办", "送达", "答复", "审核", "销号"))
 DAYS_OWED = 3
-PAGES = ("/supervision", "/assessment", "/duties", "/sponsors", "/responsibility", "/units/WY01")
+PAGES = ("/supervision", "/joint", "/assessment", "/duties", "/sponsors", "/responsibility", "/units/WY01")
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +103,34 @@ def test_who_must_act_stands_with_the_text_and_what_was_signed(local: Served) ->
     mine = get(chief, "/responsibility").text  # without a question: of the grid of the post
     assert all(line["body"]["name"] in mine for line in unsigned)
     assert chief.get("/responsibility?grid=NOWHERE", headers=HTML).status_code == 400
+
+
+def act_on_case(client: Browser, id_: str, trigger: str, **typed: str) -> None:
+    """Do what a form of the page of a case offers."""
+    action = f"/cases/{id_}/acts"
+    answer = send(client, action, get(client, f"/cases/{id_}").form(action, trigger=trigger) | typed)
+    assert answer.status_code == 303, answer.text
+
+
+@pytest.mark.mechanism("M64", "M74")
+def test_who_is_waited_for_stands_on_the_page_of_joint_work(local: Served) -> None:
+    chief, below, beside = (as_post(local, code) for code in ("WY02-CHIEF", "WY02-03-CHIEF", "WY03-CHIEF"))
+    act_on_case(chief, THEIRS, "incident.accepted")
+    act_on_case(chief, THEIRS, "parts.ordered", owners="WY02-03", limit="3工作日")
+    page = get(chief, "/joint").text
+    assert "协办在办 1 件，涉及 1 件事件" in page and "在等协办" not in page
+    act_on_case(chief, THEIRS, "handling.completed")
+    page = get(below, "/joint").text
+    assert "1 件事件在等协办" in page and "等这一家" in page and "二号街道第3社区（示例）" in page
+    assert get(beside, "/joint").text.count("没有在办的协办件") == 1, "another street reads of none of it"
+    (part,) = local.get("/v1/incidents", definition="part")["incidents"]
+    act_on_case(below, part["id"], "part.returned", reason="not_our_area")
+    assert "1 件被退回，待牵头单位决定" in get(chief, "/joint").text
+    act_on_case(chief, THEIRS, "parts.ordered", owners="WY02-03")
+    act_on_case(below, part["id"], "part.completed")
+    page = get(chief, "/joint?lang=en").text
+    assert "0 parts of 1 incidents are open" in page and "asked for 2 times" in page
+    assert local.get(f"/v1/incidents/{THEIRS}")["state"] == "verifying"
 
 
 def test_a_letter_goes_from_proposed_to_cleared_by_forms_alone(local: Served) -> None:

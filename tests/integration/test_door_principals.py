@@ -137,6 +137,7 @@ ASKING = [
     ("GET", "/reports", "reads"),
     ("GET", "/reports/x/x", "reads"),
     ("GET", "/supervision", "reads"),
+    ("GET", "/joint", "reads"),
     ("GET", "/supervision/new", "reads"),
     ("POST", "/supervision/proposals", "actors"),
     ("POST", "/supervision/x/acts", "actors"),

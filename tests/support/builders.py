@@ -21,7 +21,7 @@ from schemas.envelope import Record, decode_data, decode_envelope, encode_record
 from schemas.members import EventData, Fact
 from schemas.refusals import Reason, Refusal
 from workflows.case import Case, encode
-from workflows.decide import IncomingEvent, fire, hear, take
+from workflows.decide import IncomingEvent, fire, hear, succeed, take
 from workflows.decision import Send
 from workflows.evolve import evolve
 from workflows.policy import model
@@ -205,6 +205,11 @@ class Story:
             self.facts = []
         self.facts = found
         return found
+
+    def succeeded(self, due: int, register: Policy) -> Result:
+        """Let the successor of a grid that ended at an instant go on with it, under a register from there on."""
+        self.register = register
+        return self._follow(succeed(self.case, due, due + 1, self.rules, register))
 
     def _follow(self, result: Result) -> Result:
         """Take the outcome over, after folding its facts, and let the others hear theirs."""

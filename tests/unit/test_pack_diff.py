@@ -42,6 +42,7 @@ MORE_ROWS = {
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",
     "indicators.csv": "late,overdue,count,lower,,,,,,,,,,",
     "notices.csv": "assigned,holder,,",
+    "neighbours.csv": "NB-1,邻县,T,Next county,,ours",
     "sites.csv": "S-1,罐头厂,S2,,,,-9.1,38.7,,",
     "targets.csv": "air,T,2026,空气,>=,85,%,share,day,Air,<=100,aqi,1,330,HJ 633-2012,2016-01-01,2026-02-28,test",
     "scorecards.csv": "Q,2026,month,grid:2,late,10,5,0,,,,,,,",
@@ -123,6 +124,7 @@ def test_each_field_of_each_row_of_the_shipped_packs_is_told_with_its_row(name: 
         "responsibilities",
         "sites",
         "targets",
+        "neighbours",
     ):
         rows: tuple[msgspec.Struct, ...] = getattr(pack, table)
         for at in (len(rows) - 1,) if rows else ():

@@ -13,6 +13,7 @@ import pytest
 from msgspec import structs
 
 from schemas.events import EVENTS, OLDER_NAMES
+from schemas.joint import joint_of
 from schemas.samples import PHOTO
 from tests.support.builders import (
     BARE,
@@ -103,6 +104,12 @@ def fitting(trigger: str, case: Case, now: int) -> Iterator[dict[str, Any]]:
         case "rectification.completed":
             yield from ({"stage": clock.level} for clock in case.clocks if clock.name == "rectify")
             yield example
+        case "parts.ordered":
+            yield {"owners": ["WY01-05"]}
+        case "parts.released":
+            yield from ({"part": each.id, "reason": "other"} for each in joint_of(case.own).parts)
+        case "joint.recorded":
+            yield {"what": "meeting"}
         case "duty.recorded":
             yield {"evidence": [PHOTO], "form": FORM}
         case _:
@@ -182,6 +189,11 @@ def survivor() -> Story:
     return story
 
 
+def with_part() -> Story:
+    """Another owner has a part of it."""
+    return said(Story().reported(BARE).accepted(), "parts.ordered", STREET, owners=["WY01-03"])
+
+
 WAYS: dict[str, Callable[[], Story]] = {
     "discovered": lambda: Story().found(DUST),
     "dissuading": lambda: said(Story().found(DUST), "dissuasion.recorded", MEMBER, outcome="ineffective"),
@@ -196,6 +208,8 @@ WAYS: dict[str, Callable[[], Story]] = {
     "dispatched": lambda: said(Story().reported(METRO), "incident.dispatched", DISTRICT, lead="WY-URBAN"),
     "feedback": lambda: Story().reported(SEWERS).accepted(CITY).handled(CITY),
     "verifying": lambda: Story().reported(BARE).accepted().handled(),
+    "with a part": with_part,
+    "waiting for a part": lambda: with_part().handled(),
     "a turn has passed": passed_by,
     "verified": lambda: verified(Story().reported(BARE).accepted().handled()),
     "verified and a check is owed": lambda: verified(passed_by()),

@@ -17,6 +17,7 @@ from schemas.events import EVENTS
 from schemas.kinds.assessment import COMPUTED, SAMPLE, Assessment
 from schemas.kinds.draw import Draw
 from schemas.kinds.duty import Duty
+from schemas.kinds.part import Part
 from schemas.kinds.supervision import Supervision
 from schemas.kinds.target import Signed, Target
 from schemas.kinds.task import Task
@@ -84,6 +85,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
     if kind.name == "task":
         office = leaf_under(shipped(), post.grid)[-1]
         found.own = Task(code="c", goal="g", quantity="1", counted_in="项", due=20260601, office=office)
+    if kind.name == "part":
+        found.own = Part(lead=subject("WY01", 1), place="WY01-01", lead_grid="WY01")
     if kind.name == "target":
         found.own = Target(
             code="good-days",

@@ -18,7 +18,10 @@
    is no merit and no delay: the work was passed on, or it is void. A return takes back no deadline that was missed.
 6. Suspended stops work and pauses its clocks; the total clock always runs. Where the pack asks for approval, who holds
    the case asks for it, as for more time, and somebody above decides.
-7. Evidence, comments, acknowledgements and urging never move a case, nor do exemptions of missed deadlines (M86), which
+7. With parts of further owners open (`workflows.joint`), handled means: it waits for them, in the hands of who is
+   waited for. Its clock of handling ended with its own work; the clock of the whole case runs on and is theirs. With
+   the last part, or when its chief releases that, it goes where it would have gone.
+8. Evidence, comments, acknowledgements and urging never move a case, nor do exemptions of missed deadlines (M86), which
    are spoken of also when it has ended.
 
 `transitions` validates this table; deciding asks the dictionary that `machine` compiles from it. A property test
@@ -27,6 +30,7 @@ shows that both agree.
 
 from schemas import facts
 from schemas.envelope import to_ms
+from schemas.joint import SENTENCES
 from schemas.kinds import incident
 from schemas.kinds.incident import (
     DissuasionRecorded,
@@ -37,7 +41,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import barring, birth, effects, merging, sla, visiting
+from workflows import barring, birth, effects, joint, merging, sla, visiting
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -62,10 +66,11 @@ STATES = (
     State("reported", "上报", 4, ("accept",), anew=("accept",)),
     State("accepted", "受理", 5, ("handle",), keeps=("rectify",)),
     State("handling", "处置", 6, ("handle",), keeps=("rectify",)),
-    State("feedback", "反馈", 7, ("verify",), hands="check", owed=("verify",)),
-    State("verifying", "核查", 8, ("verify",), hands="check", owed=("verify",)),
-    State("verified", "核查通过", 9, ("close",), hands="place", owed=("verify",), barred=("close",)),
-    State("closed", "结案", 10, terminal=True),
+    State("awaiting_parts", "待协办", 7, hands="parts"),
+    State("feedback", "反馈", 8, ("verify",), hands="check", owed=("verify",)),
+    State("verifying", "核查", 9, ("verify",), hands="check", owed=("verify",)),
+    State("verified", "核查通过", 10, ("close",), hands="place", owed=("verify",), barred=("close",)),
+    State("closed", "结案", 11, terminal=True),
     State("returned", "退回", clocks=("accept",), anew=("accept",)),
     State("suspended", "挂账", holds=True),
     State("merged", "合并", terminal=True),
@@ -75,7 +80,9 @@ STATES = (
 )
 
 AT_WORK = ("reported", "accepted", "handling")
-OPEN = ("discovered", "dissuading", *AT_WORK, "feedback", "verifying", "verified", "returned", "suspended")
+TO_HANDLE = ("discovered", "dissuading", *AT_WORK, "returned", "suspended")
+WAITS = "awaiting_parts"
+OPEN = ("discovered", "dissuading", *AT_WORK, WAITS, "feedback", "verifying", "verified", "returned", "suspended")
 ENDED = ("closed", "rejected", "withdrawn", "force_closed")
 
 SOLVED = ("verified",)
@@ -95,6 +102,7 @@ TRANSITIONS = (
     Transition("department.arrived", ("accepted", "handling"), "handling"),
     Transition("rectification.ordered", ("accepted", "handling"), "handling"),
     Transition("rectification.completed", ("handling",), "="),
+    Transition("handling.completed", ("accepted", "handling"), WAITS, ("is_waited_for",)),
     Transition("handling.completed", ("accepted", "handling"), "feedback", ("checks_above_the_last",)),
     Transition("handling.completed", ("accepted", "handling"), "verifying"),
     Transition("verification.checked", ("feedback",), "verifying", ("not before_its_turn", "last_but_one_check")),
@@ -104,6 +112,16 @@ TRANSITIONS = (
     Transition("verification.recorded", ("verifying",), "verified", ("solved",)),
     Transition("verification.recorded", ("verifying",), "reported"),
     Transition("incident.closed", ("verified",), "closed"),
+    Transition("parts.ordered", (*AT_WORK, WAITS), "="),
+    Transition("parts.released", (WAITS,), "feedback", ("is_last", "owes_more_checks")),
+    Transition("parts.released", (WAITS,), "verifying", ("is_last",)),
+    Transition("parts.released", OPEN, "="),
+    Transition("case.part_done", (WAITS,), "feedback", ("is_last", "owes_more_checks")),
+    Transition("case.part_done", (WAITS,), "verifying", ("is_last",)),
+    Transition("case.part_done", (*OPEN, "merged"), "="),
+    Transition("case.part_sent_back", (*OPEN, "merged"), "="),
+    Transition("case.parts_handed", (*OPEN, *ENDED, "merged"), "="),
+    Transition("joint.recorded", OPEN, "="),
     Transition("incident.escalated", (*AT_WORK, "returned"), "reported"),
     Transition("incident.returned", AT_WORK, "returned"),
     Transition("incident.reassigned", (*AT_WORK, "returned"), "reported"),
@@ -205,6 +223,7 @@ def was_handling(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 
 GUARDS = (
+    *joint.GUARDS,
     on_patrol,
     dissuades_first,
     found_by_its_handler,
@@ -330,12 +349,13 @@ MEASURES = (
         en="checks that decide and found it unsolved",
         better="lower",
     ),
+    *joint.MEASURES,
 )
 
 TOLERANCE = Tolerance(
     found=(Source.PATROL, Source.INSPECTION),
     work=("handle", "rectify"),
-    handled=("feedback", "verifying", "verified", "closed"),
+    handled=(WAITS, "feedback", "verifying", "verified", "closed"),
     reported=("verified", "closed"),
 )
 
@@ -352,8 +372,8 @@ EFFECTS: dict[str, Effect] = {
     "rectification.completed": complete_rectification,
     "incident.escalated": effects.escalate,
     "handling.completed": effects.handle,
-    "verification.checked": effects.check,
-    "verification.recorded": effects.check,
+    "verification.checked": joint.check,
+    "verification.recorded": joint.check,
     "incident.suspended": effects.suspend,
     "incident.resumed": effects.take_up,
     "incident.reassigned": effects.reassign,
@@ -362,6 +382,12 @@ EFFECTS: dict[str, Effect] = {
     "incident.withdrawn": effects.note("withdrawn"),
     "incident.closed": effects.close,
     "incident.force_closed": effects.note("force_closed"),
+    "parts.ordered": joint.waiting(STATES, joint.order),
+    "parts.released": joint.waiting(STATES, joint.release),
+    "joint.recorded": joint.record,
+    "case.part_done": joint.waiting(STATES, joint.hear_done),
+    "case.part_sent_back": joint.waiting(STATES, joint.hear_sent_back),
+    "case.parts_handed": joint.waiting(STATES, joint.take((*TO_HANDLE, WAITS))),
     "case.absorbed": merging.absorb,
     "case.visited": visiting.hear,
     "case.hold_placed": barring.place(STATES),
@@ -379,6 +405,7 @@ ADMITS: dict[str, Admission] = {
     "incident.escalated": effects.may_escalate,
     "verification.checked": effects.may_check,
     "verification.recorded": effects.may_check,
+    "parts.released": joint.may_release,
     "incident.closed": barring.no_hold,
     "incident.rejected": barring.no_hold,
     "incident.withdrawn": barring.all_of(barring.no_hold, merging.no_survivor),
@@ -398,6 +425,7 @@ INCIDENT = define(
     clocks=CLOCKS,
     measures=MEASURES,
     ratios=(*RATIOS_OF_EXEMPTIONS, *visiting.RATIOS),
+    sentences=SENTENCES,
     aliases=ALIASES,
     escalates="incident.escalated",
     fulfils=FULFILS,

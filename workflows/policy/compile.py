@@ -42,10 +42,12 @@ from workflows.policy.problems import Finding, Problems, has_errors
 from workflows.policy.register_rows import (
     AUTHORITY,
     BODIES,
+    NEIGHBOURS,
     RESPONSIBILITIES,
     SITES,
     authority_row,
     body_row,
+    neighbour_row,
     responsibility_row,
     site_row,
 )
@@ -125,6 +127,7 @@ TABLES = (
     SITES,
     TARGETS,
     CAMPAIGNS,
+    NEIGHBOURS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -227,6 +230,7 @@ def _assemble(
         authority_rows=each(AUTHORITY, authority_row),
         targets=each(TARGETS, target_row),
         campaigns=each(CAMPAIGNS, campaign_row),
+        neighbours=each(NEIGHBOURS, neighbour_row),
     )
     return pack, rows
 

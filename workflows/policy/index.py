@@ -32,7 +32,7 @@ from workflows.policy.model import (
     TargetRow,
 )
 from workflows.policy.moves import Telling, compile_notices
-from workflows.policy.registers import Body, Site
+from workflows.policy.registers import Body, Neighbour, Site
 
 DUE = RungRow("*", "due", "at")
 """The rung of the deadline itself. Every ladder has it, even if it alerts no post."""
@@ -88,6 +88,7 @@ class Policy:
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
         self.targets: dict[tuple[str, str, int], TargetRow] = {(t.target, t.owner, t.year): t for t in pack.targets}
         self.bodies: dict[str, Body] = {b.code: b for b in pack.bodies}
+        self.neighbours: dict[str, Neighbour] = {n.code: n for n in pack.neighbours}
         self.sites: dict[str, Site] = {s.code: s for s in pack.sites}
         self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:

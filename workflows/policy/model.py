@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
-from workflows.policy.registers import AuthorityRow, Body, ResponsibilityRow, Site
+from workflows.policy.registers import AuthorityRow, Body, Neighbour, ResponsibilityRow, Site
 
 
 class Level(Struct, frozen=True, omit_defaults=True):
@@ -398,6 +398,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     authority_rows: tuple[AuthorityRow, ...] = ()  # in the place of the catalogue's levels, where one fits
     targets: tuple[TargetRow, ...] = ()  # empty: nobody signs for one
     campaigns: tuple[CampaignRow, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()  # who borders on the register: written to for joint work
 
 
 def encode(pack: Pack) -> bytes:

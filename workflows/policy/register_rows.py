@@ -1,9 +1,9 @@
-"""The rows of bodies.csv, responsibilities.csv, authority.csv and sites.csv, compiled."""
+"""The rows of bodies.csv, responsibilities.csv, authority.csv, sites.csv and neighbours.csv, compiled."""
 
 import re
 
 from workflows.policy.csv_tables import Columns, Row, plain
-from workflows.policy.registers import AuthorityRow, Body, ResponsibilityRow, Site
+from workflows.policy.registers import AuthorityRow, Body, Neighbour, ResponsibilityRow, Site
 
 BODIES = Columns(
     "bodies.csv",
@@ -23,6 +23,7 @@ SITES = Columns(
     ("code", "name", "grid"),
     ("category", "key", "director", "lon", "lat", "valid_from", "valid_to"),
 )
+NEIGHBOURS = Columns("neighbours.csv", ("code", "name", "grid"), ("name_en", "department", "basis"))
 DEGREES = re.compile(r"-?\d{1,3}(\.\d{1,9})?", re.ASCII)
 
 
@@ -87,6 +88,18 @@ def site_row(row: Row) -> Site:
         lat=lat,
         valid_from=row.day("valid_from"),
         valid_to=row.day("valid_to"),
+    )
+
+
+def neighbour_row(row: Row) -> Neighbour:
+    """A row of neighbours.csv."""
+    return Neighbour(
+        code=row.code("code"),
+        name=row.needed("name"),
+        grid=row.word("grid"),
+        name_en=row.text("name_en"),
+        department=row.word("department"),
+        basis=row.text("basis"),
     )
 
 

@@ -80,6 +80,18 @@ class AuthorityRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""
 
 
+class Neighbour(Struct, frozen=True, omit_defaults=True):
+    """Who borders on the register and is not in it (毗邻地区, M74, M75): a county or a district that is written to for
+    joint work. It has no posts here: a grid, or a department of it, writes to it and enters its answers."""
+
+    code: str
+    name: str
+    grid: str  # who writes to it
+    name_en: str = ""
+    department: str = ""  # the department of that grid that writes to it; empty: the grid's own posts
+    basis: str = ""  # where it comes from
+
+
 class Site(Struct, frozen=True, omit_defaults=True):
     """A source of pollution of the register (污染源, M70, M71): a site that is looked at by itself."""
 

@@ -16,6 +16,7 @@ from engine.console.pages import (
     desk,
     duties,
     health,
+    joint,
     ledger,
     member,
     packs,
@@ -48,6 +49,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         signed_in_with("reads"),
         [
             *supervision.ROUTES,
+            *joint.ROUTES,
             *assessment.ROUTES,
             *duties.ROUTES,
             *unit.ROUTES,

@@ -9,6 +9,7 @@ from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.delegation import lint_delegation
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
+from workflows.policy.lint.neighbours import lint_neighbours
 from workflows.policy.lint.register import (
     lint_asked_posts,
     lint_calendars_of_grids,
@@ -68,6 +69,7 @@ CHECKS = (
     lint_options,
     lint_duties,
     lint_sites,
+    lint_neighbours,
     lint_assessment,
     lint_actions,
     lint_campaigns,

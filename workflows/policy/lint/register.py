@@ -40,6 +40,7 @@ def lint_codes(context: LintContext) -> None:
         ("sites.csv", (site.code for site in context.pack.sites)),
         ("bodies.csv", (body.code for body in context.pack.bodies)),
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
+        ("neighbours.csv", (neighbour.code for neighbour in context.pack.neighbours)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
     )
     for file, codes in tables:

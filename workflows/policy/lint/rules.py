@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from schemas.events import OLDER_NAMES, canonical
 from schemas.exemptions import APPEALED, EXEMPTIONS
+from schemas.joint import JOINT
 from schemas.kinds import KINDS
 from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import Dispatched, Reassigned
@@ -281,8 +282,8 @@ def lint_roles(context: LintContext) -> None:
     named = {canonical(row.trigger) for row in context.pack.roles}
     # A kind is spoken of only where there is some of it.
     idle = {t for kind in KINDS if context.has_none_of(DEFINITIONS[kind.name]) for t in kind.events}
-    # Nor of approval where nobody asks for it, nor of sheets where none is computed, nor of taking up again.
-    for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS, (*ASSESSMENT.events, CONTESTS, UPHOLDS)):
+    # Nor of approval or joint work where nobody asks for it, of sheets where none is computed, or of taking up again.
+    for proposals in (EXTENSIONS, SUSPENSIONS, EXEMPTIONS, JOINT, (*ASSESSMENT.events, CONTESTS, UPHOLDS)):
         idle |= set() if named & set(proposals) else set(proposals)
     idle |= set() if context.pack.options.appeal else {APPEALED}
     idle |= {trigger for definition in DEFINITIONS.values() for trigger in definition.reopening}
