@@ -41,6 +41,7 @@ def lint_codes(context: LintContext) -> None:
         ("bodies.csv", (body.code for body in context.pack.bodies)),
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
+        ("approvals.csv", (row.code for row in context.pack.approvals)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
