@@ -26,7 +26,7 @@ from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
-from engine.store import clocks, dead_letters, inbox_table, sheets
+from engine.store import clocks, dead_letters, inbox_table, sends, sheets
 from engine.store.database import Connection
 from engine.store.positions import PositionRow, raise_positions, read_positions, write_positions
 from engine.store.rows import InboxRow, SealedRow, SettlementRow
@@ -341,7 +341,12 @@ def replay_log(
             f"start with an empty database and GRIDPATROL_PARTITIONS={log.header.partitions}"
         )
     with unhurried(engine):
-        return _replay_lines(engine, log, progress, upto)
+        count = _replay_lines(engine, log, progress, upto)
+    if engine.partitions.outgoing:
+        with engine.database.begin() as connection:
+            sends.forget_heard(connection)
+        engine.reload()
+    return count
 
 
 def _replay_lines(engine: Engine, log: log_file.LogLines, progress: Progress, upto: Mapping[int, int] | None) -> int:

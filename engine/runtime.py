@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from engine import failpoints
+from engine import failpoints, forwarding
 from engine.errors import DatabaseUnusable, StaleWriter
 from engine.failures import away
 from engine.inbox import Inbox, Submission, TableInbox
@@ -23,7 +23,7 @@ from engine.settings import Settings
 from engine.slice import archiving, entering, isolation
 from engine.slice.types import FROM_EVER_MS, Batch, SliceResult, news_in
 from engine.store import clocks, inbox_table, slices
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PackRow, PartitionRow, StepRow
 from engine.wall_clock import WallClock
 from schemas.partition import home_of, partition_of
@@ -135,11 +135,14 @@ class Engine:
 
     # ---- the log --------------------------------------------------------------------------------------------
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order; position and stamp are given by the log. After a StaleWriter memory is fresh."""
+    def append(
+        self, wanted: Sequence[Submission], now: int, also_write: Callable[[Connection], object] | None = None
+    ) -> list[InboxRow]:
+        """Append durably, in order; position and stamp are given by the log, which `also_write` follows (see `Inbox`).
+        After a StaleWriter memory is fresh."""
         try:
             with away():
-                rows = self.inbox.append(wanted, now)
+                rows = self.inbox.append(wanted, now, also_write)
         except StaleWriter:
             self.reload()
             raise
@@ -261,6 +264,26 @@ class Engine:
             behind = min(late[tick.partition] + 1 - tick.stamp, CLOCKS_APART_MS)
             self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
         return len(late) + entered
+
+    def forward(self, now: int) -> int:
+        """Append to the log what cases have said to cases of other homes. How much of it.
+
+        Nothing while the wall clock is doubted. No more lies in the log than half a slice, so events have their turn.
+        """
+        total, until_s = 0, time.monotonic() + forwarding.TURN_S
+        while self.partitions.outgoing and not self.wall.belief.doubt:
+            most = (self.settings.slice_records - self.undecided()) // 2
+            ready = forwarding.next_sends(self.partitions, self.wall, now, most)
+            if ready is None:
+                break
+            failpoints.hit("sends.before_append")
+            self.append(forwarding.submissions(ready.rows, self.count), now, ready.mark)
+            failpoints.hit("sends.after_mark")
+            self.partitions.outgoing -= ready.last
+            total += len(ready.rows)
+            if time.monotonic() > until_s:
+                break
+        return total
 
     def enter_homes(self, now: int) -> int:
         """Append an activation of the active pack where time is to bear something under it and no home was ever

@@ -45,7 +45,7 @@ Finding = tuple[str, str, str, str]
 """What is wrong, where, what follows, what was found."""
 Verdicts = Mapping[tuple[int, int], Sequence[str]]
 """What was settled of records, by (partition, position)."""
-NO_EVENTS = ("tick", "pack", "release", "archive")
+NO_EVENTS = ("tick", "pack", "release", "archive", "sent")
 OUTCOME = ("digest", "case_id", "arrival")
 """What the row of an outcome has of its record."""
 

@@ -51,6 +51,7 @@ COMPARED = (
     ComparedTable("facts", "step"),
     ComparedTable("cases", "case"),
     ComparedTable("parked", "parked"),
+    ComparedTable("heard", "heard"),
     # The order of outcomes follows from the transactions; earlier releases kept neither that nor who sent an event.
     ComparedTable("seen", "seen", but=("detail", "decided", "decided_at", "principal")),
     ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published", "size", "kept_at", "decided")),

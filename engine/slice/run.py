@@ -72,4 +72,5 @@ def run_slice(
         writes.counts,
         next_due,
         finished,
+        writes.outgoing,
     )

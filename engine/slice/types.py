@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SealedRow, SeenKey, StepRow
+from engine.store.rows import InboxRow, OutgoingRow, PartitionRow, SealedRow, SeenKey, StepRow
 from schemas.envelope import Envelope
 from schemas.partition import home_of
 from schemas.refusals import Refusal
@@ -110,6 +110,7 @@ class SliceResult(Struct):
     counts: SliceCounts
     next_due: dict[int, int | None]  # nothing of these partitions is due earlier
     finished: bool  # every record given was decided, and nothing is due before `until`
+    outgoing: list[OutgoingRow] = msgspec.field(default_factory=list)  # what was said to cases of other homes
 
 
 class Batch(Struct):
