@@ -440,8 +440,8 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
 
 
 def bans(d: Decision) -> bool:
-    """Whether nothing is permitted while it is in force. Of a grid of another home nothing is said yet."""
-    return d.rules.actions[d.case.category].bans and home_of(d.case.id) == d.register.root
+    """Whether nothing is permitted where it lies while it is in force."""
+    return d.rules.actions[d.case.category].bans
 
 
 def list_place(d: Decision, until: int) -> None:
