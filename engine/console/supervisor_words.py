@@ -37,6 +37,12 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "member_reference": ("文号或来件号", "Reference"),
     "member_deadline": ("全程时限", "Deadline of the whole"),
     "member_document": ("文号", "Number of the document"),
+    # approvals
+    "member_matter": ("审批事项", "What for"),
+    "member_purpose": ("款项", "Purpose"),
+    "member_amount_fen": ("金额（分）", "Amount in fen"),
+    "member_line": ("第几行", "Number of the line"),
+    "member_body": ("移送给", "Referred to"),
     # assessment
     "assessment": ("考核", "Assessment"),
     "card_none": ("策略包没有考核细则。", "The pack has no scorecard."),

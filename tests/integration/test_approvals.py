@@ -157,7 +157,7 @@ def test_the_door_lists_them_by_kind_keeps_who_applies_sealed_and_counts_what_wa
         for case, matter in ((first, "eia-form"), (second, "eia-report")):
             data = {"grid": "WY01", "department": "WY-EPB", "applicant": "某某公司", "project": "新建锅炉房"}
             assert tell(engine, event("approval.filed", HALL, then, case=case, id=case, matter=matter, **data), then)
-        words = [
+        words: list[tuple[str, str, dict[str, Any]]] = [
             ("approval.referred", first, {"body": "police_desk"}),
             ("approval.referral_answered", first, {"body": "police_desk", "outcome": "case_filed"}),
             ("approval.line_entered", first, {"purpose": "fee", "amount_fen": 500, "day": "2026-03-02"}),

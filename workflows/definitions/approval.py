@@ -127,16 +127,18 @@ def file(d: Decision, data: Filed, own: str, home: str, nearby: object) -> Refus
     if not (row.valid_from <= today and (not row.valid_to or today <= row.valid_to)):
         detail = "nobody applies for this on that day: approvals.csv says from when to when"
         return Refusal(Reason.UNKNOWN_CODE, "data.matter", detail)
-    if home != register.root:
-        detail = f"an approval lies in the home of the root: mint {register.root}.<UUIDv7>"
-        return Refusal(Reason.MISROUTED, "subject", detail)
     if data.about is not None:
         return Refusal(Reason.INVALID, "data.about", "an approval speaks of no other case: name it in data.reference")
     grid = register.standing(data.grid or home, at)
     if grid not in register.grids:
         return effects.unknown_code("data.grid", "grid")
+    if data.department is not None and data.department not in register.departments:
+        return effects.unknown_code("data.department", "department")
     if refused := birth.refuse_grid(register, at, grid, register.home(grid), "data.grid"):
         return refused
+    if home != register.root:
+        detail = f"an approval lies in the home of the root: mint {register.root}.<UUIDv7>"
+        return Refusal(Reason.MISROUTED, "subject", detail)
     emergency = data.lane == EMERGENCY
     d.tell(
         facts.Born(
@@ -160,9 +162,7 @@ def give(d: Decision, data: Filed, speaker: Speaker, state: str) -> Refusal | No
     register, row = d.register, d.rules.approvals[d.case.category]
     grid = d.case.path[-1]
     if data.department is not None:
-        known = register.departments.get(data.department)
-        if known is None:
-            return effects.unknown_code("data.department", "department")
+        known = register.departments[data.department]
         grid = register.standing(known.grid, d.arrival)
         if grid not in d.case.path:
             detail = f"department {data.department} serves {known.grid}, in which this is not to be"
