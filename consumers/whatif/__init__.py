@@ -163,9 +163,13 @@ def decided(
             later = pool.apply_async(decide_file, (would_be, settings, consumers, file))
             one = decide(was, settings, consumers, left, lambda n: progress(2 * max(common, n)))
             two = later.get()
-    with closing(open_database(was)) as here, closing(open_database(would_be)) as there:
-        with here.read() as reads, there.read() as other_reads:
-            yield Decided(reads, other_reads, one + two)
+    with (
+        closing(open_database(was)) as here,
+        closing(open_database(would_be)) as there,
+        here.read() as reads,
+        there.read() as other_reads,
+    ):
+        yield Decided(reads, other_reads, one + two)
 
 
 def decide(
