@@ -168,13 +168,17 @@ def test_the_door_lists_them_by_kind_keeps_who_applies_sealed_and_counts_what_wa
             then += HOUR
             assert tell(engine, event(kind, EPB, then, case=case, id=f"w{number}", **data), then) == "done"
         with served(engine) as door:
-            page = door.get("/v1/incidents", definition="approval", category="eia-form", open="all")
-            assert [line["id"] for line in page["incidents"]] == [first]
+            listed = door.get("/v1/incidents", definition="approval", category="eia-form", open="all")
+            assert [line["id"] for line in listed["incidents"]] == [first]
             with engine.database.read() as connection:
                 bodies = "".join(step.body for step in exports.steps_of(connection, first))
             assert "某某公司" not in bodies and "锅炉房" not in bodies
             assert door.get(f"/v1/incidents/{first}")["category"]["name_zh"] == "环境影响报告表"
             assert first not in door.client.get("/v1/incidents").text  # listed where they are asked for
+            page = door.client.get("/approvals", headers={"Accept": "text/html"}).text
+            assert second in page and first not in page and "超过承诺时限 1 件" in page and "环境影响报告书" in page
+            ended = door.client.get("/approvals?ended=true&lang=en", headers={"Accept": "text/html"}).text
+            assert first in ended and "1 have ended" in ended
 
             def counted() -> bool:
                 rows = door.get("/v1/performance", definition="approval", period="all", by="category")["rows"]

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from consumers.whatif import Decided, WhatIf, compared, decided, lapses
+from consumers.whatif import ALONE, Decided, WhatIf, compared, decided, lapses
 from consumers.whatif.history import Instead, lines, recorded
 from engine.policies import Policies
 from engine.runtime import Engine
@@ -65,17 +65,25 @@ def span(engine: Engine) -> tuple[int, int]:
 
 
 @contextmanager
-def sides(engine: Engine, pack: Pack, since: int, folder: Path, **more: int) -> Iterator[Decided]:
+def sides(engine: Engine, pack: Pack, since: int, folder: Path, alone: int = ALONE) -> Iterator[Decided]:
     with ExitStack() as stack:
         connection = stack.enter_context(engine.database.read())
         yield stack.enter_context(
-            decided(engine, connection, folder, Instead(row_of(pack), since), span(engine)[1], runs.consumers(), **more)
+            decided(
+                engine,
+                connection,
+                folder,
+                Instead(row_of(pack), since),
+                span(engine)[1],
+                runs.consumers(),
+                alone=alone,
+            )
         )
 
 
-def ask(engine: Engine, pack: Pack, since: int, folder: Path, case: str = "", **more: int) -> WhatIf:
+def ask(engine: Engine, pack: Pack, since: int, folder: Path, case: str = "", alone: int = ALONE) -> WhatIf:
     instead = Instead(row_of(pack), since)
-    with sides(engine, pack, since, folder, **more) as both:
+    with sides(engine, pack, since, folder, alone) as both:
         return compared(both, instead, span(engine)[1], case=case)
 
 

@@ -9,6 +9,7 @@ from engine.console.acts import SentForms
 from engine.console.live import Changes
 from engine.console.pages import (
     alerts,
+    approvals,
     assessment,
     case,
     channels,
@@ -45,6 +46,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         signed_in_with("reads"),
         [
             *supervision.ROUTES,
+            *approvals.ROUTES,
             *assessment.ROUTES,
             *duties.ROUTES,
             *unit.ROUTES,
