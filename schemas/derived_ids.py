@@ -1,4 +1,5 @@
-"""The ids of cases that nobody mints: those that time bears, those that a rung calls for, and the case of each home.
+"""The ids of cases that nobody mints: those that time bears, those that a rung calls for, the case of each home, and
+its docket.
 
 Two who derive one get the same. So a birth twice is one case, and an offline phone knows the subject of a duty whose
 birth it has not seen. The id has the shape of a UUIDv7: 48 bits of milliseconds, then the beginning of a SHA-256, with
@@ -43,6 +44,12 @@ def drawn_subject(draw: str, case: str, seed: str) -> str:
 def home_subject(home: str) -> str:
     """The id of the case of a home itself. It has no row, no post, no day and no instant."""
     return f"{home}.{_uuid('|'.join((SCHEME, home, HOME, '', '', '')), 0)}"
+
+
+@lru_cache(maxsize=1024)
+def docket_subject(home: str) -> str:
+    """The id of the docket of a home (`schemas.kinds.docket`). It has no row, no post, no day and no instant."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'docket', '', '', '')), 0)}"
 
 
 def called_subject(case: str, definition: str, clock: str, level: int, cycle: int, target: int, action: str) -> str:

@@ -10,6 +10,9 @@ RUNGS = {
     "raise": ("升级督办", "raised"),
     "loop": ("反复", "loop"),
     "urge": ("催办", "urged"),
+    "visit": ("上门服务", "visit the applicant"),
+    "report": ("报告市府", "report to the city government"),
+    "accountability": ("责任追究", "accountability"),
 }
 """What an alert says, by the name of its rung."""
 MOVES = {

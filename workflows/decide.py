@@ -43,7 +43,7 @@ from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by, is_home, is_spread
+from workflows.definitions import DEFINITIONS, born_by, is_home, is_spoken_to, is_spread
 from workflows.machine import Definition, Speaker, nobody
 from workflows.periods import spread_of
 from workflows.permissions import claim_of, forbid, offline_allowance
@@ -137,8 +137,9 @@ def _decide(
 ) -> Decision | Refusal | None:
     """The facts of one event, or a refusal; None if it has come early and may wait."""
     event, data, register = incoming.record.event, incoming.data, turn.register
-    if is_home(event.subject):
-        return Refusal(Reason.IMPOSSIBLE, "subject", "this is the case of the home itself, to which nobody speaks")
+    if not is_spoken_to(event.subject):
+        what = "the case of the home itself" if is_home(event.subject) else "the docket of the home"
+        return Refusal(Reason.IMPOSSIBLE, "subject", f"this is {what}, to which nobody speaks")
     post = register.posts.get(event.actor)
     if post is None or (why := saying.silence_of(post, register, incoming.arrival)):
         why = "no post of the active pack" if post is None else why

@@ -63,6 +63,7 @@ def define(
     admits: Mapping[str, Admission] = {},
     tolerance: Tolerance | None = None,
     of_actions: bool = False,
+    of_approvals: bool = False,
     needs: str = "",
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
@@ -139,6 +140,7 @@ def define(
         admits=dict(admits),
         tolerance=tolerance,
         of_actions=of_actions,
+        of_approvals=of_approvals,
         needs=needs,
     )
 

@@ -228,6 +228,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     admits: dict[str, Admission] = {}
     tolerance: Tolerance | None = None
     of_actions: bool = False
+    of_approvals: bool = False
     needs: str = ""
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:

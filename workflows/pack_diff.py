@@ -40,7 +40,7 @@ CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for 
 COLUMNS = {
     "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限", "amount_fen": "金额（分）",
     "answer": "须答复", "appeal": "申诉期限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
-    "basis": "依据", "body": "责任主体", "bonus": "加分项", "calendar": "日历", "cap": "加分上限",
+    "bans": "区域限批", "basis": "依据", "body": "责任主体", "bonus": "加分项", "calendar": "日历", "cap": "加分上限",
     "categories": "适用小类", "category": "小类", "charged": "扣款对象", "checks": "核查层级", "comparison": "比较",
     "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
     "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",
@@ -61,7 +61,8 @@ COLUMNS = {
     "partition_level": "分区层级", "peer": "同类组", "per": "按何计", "period": "周期", "places": "修约位数",
     "polygon": "边界", "polygons": "边界要求", "posts": "应设岗位", "public": "公开", "quiet_exempt": "不静默的时钟",
     "quiet_from": "静默开始", "quiet_to": "静默结束", "quota": "次数", "reports_to": "告知对象",
-    "rework_level": "返工层级", "role": "角色", "root_cause": "问题根源是否必填", "says_en": "英文口径",
+    "rework_level": "返工层级", "role": "角色", "root_cause": "问题根源是否必填", "same_day": "当天办结",
+    "says_en": "英文口径",
     "says_zh": "中文口径", "scope": "范围", "similar_radius_m": "疑似重复半径（米）",
     "similar_window_ms": "疑似重复时段", "source": "原文", "sources": "可用来源", "staff": "专职人数",
     "standard": "标准", "standard_from": "标准施行日", "standard_to": "标准废止日", "subjects": "考核对象",
@@ -330,6 +331,10 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"专项行动 {campaign.code} {campaign.title_zh}", f"campaign {campaign.code} {campaign.title_en}"
         concerns = "上报问题的岗位", "who reports problems"
         yield Compared("campaigns.csv", (campaign.code,), name, concerns, without(campaign, "code"))
+    for row in pack.approvals:
+        name = f"审批事项 {row.code} {row.title_zh}", f"matter {row.code} {row.title_en}"
+        concerns = "申请人和审批岗位", "who applies and who decides"
+        yield Compared("approvals.csv", (row.code,), name, concerns, without(row, "code"))
     for duty in pack.duties:
         name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
         concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"

@@ -122,6 +122,7 @@ def start(
     limit: Limit | None = None,
     endless: bool = False,
     holder: Unit | None = None,
+    calendar_code: str = "",
 ) -> None:
     """Start a clock at the judged instant, with an ordered instant or limit, else with the pack's limit.
 
@@ -129,11 +130,12 @@ def start(
     outcome all the same. Who missed it before, in this cycle, and has nothing left is late from the start: that is told
     and no second miss. `endless` leaves out the pack's limit. `holder` is who orders it, and `level` then only tells
     apart what was ordered: the pack's limit is the one for the level of who did. Without one it is the case's holder's,
-    who goes on with what was left where it gave up this clock before in the same cycle.
+    who goes on with what was left where it gave up this clock before in the same cycle. `calendar_code`: another
+    calendar than that of the owner's grid.
     """
     case, rules = d.case, d.rules
     judged = d.judged(case.judged)
-    code = d.register.calendar_of(case.path[-1] if name == TOTAL else case.owner.grid)
+    code = calendar_code or d.register.calendar_of(case.path[-1] if name == TOTAL else case.owner.grid)
     calendar, basis = d.calendar(code), "ordered"
     if ordered is None and limit is None and not endless:
         day = calendar.local_day(judged)

@@ -1,7 +1,8 @@
 """What if another pack had been in force (`gridpatrol whatif`)? Recorded history decided twice, and compared.
 
 1. The log up to an instant is decided again into two databases that are thrown away: as it was, and with another pack
-   in the place of every one that was activated from an instant on. Nothing is written to the one that is asked.
+   in the place of every one that was activated from an instant on. Nothing is written to the one that is asked. What
+   came before that instant is decided once; from there on a second process decides one side, if there is enough.
 2. People acted under the pack that they had. What the other one asks for beyond it nobody was ever asked: a case that
    is over as it was and waits under the other pack is counted apart, with the deadlines that it misses since the two
    went different ways. What the other pack would have refused is said and counted, and not repaired.
@@ -9,10 +10,13 @@
 """
 
 import re
+import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import groupby, zip_longest
+from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -20,12 +24,13 @@ from typing import Any
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from consumers.whatif.history import Instead, lines
+from consumers.whatif.history import Instead, beginnings, lines
 from engine import replay
 from engine.policies import Policies
 from engine.runtime import Consumer, Engine
+from engine.settings import Settings
 from engine.store import compare, slices
-from engine.store.database import Connection, Database, open_database
+from engine.store.database import Connection, open_database
 from engine.views.assessment import AssessmentQuestion, assessment_page
 from engine.views.figure_question import PerformanceQuestion
 from engine.views.names import active_names
@@ -38,6 +43,8 @@ from workflows.case import TOTAL
 
 Progress = Callable[[int], None]
 """Called with the number of records decided, over both sides."""
+ALONE = 3_000
+"""Fewer records than these, from the instant on, are decided sooner by one process than by two."""
 STEPS = compare.Columns(("case_id", "seq", "at", "body"), 2)
 PACK = re.compile(r'"policy":"[0-9a-f]{64}"')
 CASES = compare.Columns(("id", "definition", "open"), 1)
@@ -132,32 +139,57 @@ def decided(
     until: int,
     consumers: Sequence[Consumer] = (),
     progress: Progress = lambda done: None,
+    alone: int = ALONE,
 ) -> Iterator[Decided]:
     """History up to an instant (ms since 1970), decided as it was and with the other pack, in databases of a folder.
-    `connection` reads the database together with what has left it. LogMismatch, PackUnusable."""
+    `connection` reads the database together with what has left it. LogMismatch, PackUnusable.
+
+    From `alone` records on a second process decides the other side; `progress` then tells of both by this one's.
+    """
     ends = {row.partition: row.position for row in slices.read_partitions(connection)}
-    done = 0
+    since = beginnings(engine, connection, ends, until, instead.since)
+    was, would_be = (f"sqlite:///{folder / name}" for name in ("was.db", "would-be.db"))
+    settings = replace(engine.settings, partitions=engine.count, kafka="", role="all")
+    common = decide(was, settings, consumers, lines(engine, connection, since, until), lambda n: progress(2 * n))
+    shutil.copyfile(folder / "was.db", folder / "would-be.db")
+    left = lines(engine, connection, ends, until)
+    other = lines(engine, connection, ends, until, instead)
+    if sum(ends.values()) - common < alone:
+        one = decide(was, settings, consumers, left, lambda n: progress(common + max(common, n)))
+        two = decide(would_be, settings, consumers, other, lambda n: progress(one + max(common, n)))
+    else:
+        (file := folder / "would-be.jsonl").write_bytes(b"\n".join(other))
+        with get_context("spawn").Pool(1, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+            later = pool.apply_async(decide_file, (would_be, settings, consumers, file))
+            one = decide(was, settings, consumers, left, lambda n: progress(2 * max(common, n)))
+            two = later.get()
+    with (
+        closing(open_database(was)) as here,
+        closing(open_database(would_be)) as there,
+        here.read() as reads,
+        there.read() as other_reads,
+    ):
+        yield Decided(reads, other_reads, one + two)
 
-    def shown(number: int) -> None:
-        progress(done + number)
 
-    with closing(made(folder / "was.db")) as was, closing(made(folder / "would-be.db")) as would_be:
-        for database, other in ((was, None), (would_be, instead)):
-            url = str(database.url)
-            settings = replace(engine.settings, database=url, partitions=engine.count, kafka="", role="all")
-            again = Engine(database, settings, consumers)
-            done += replay.replay_log(again, lines(engine, connection, ends, until, other), shown, unchecked=True)
-            while again.feed():
-                pass
-        with was.read() as one, would_be.read() as two:
-            yield Decided(one, two, done)
+def decide(
+    url: str, settings: Settings, consumers: Sequence[Consumer], recorded: Iterable[bytes], progress: Progress
+) -> int:
+    """Decide lines of a log in a database, which is made if it is not there, with what its consumers make of them, from
+    where it stands. How many records the lines have."""
+    with closing(open_database(url)) as database:
+        database.upgrade()
+        engine = Engine(database, replace(settings, database=url), consumers)
+        count = replay.replay_log(engine, recorded, progress, unchecked=True)
+        while engine.feed():
+            pass
+    return count
 
 
-def made(path: Path) -> Database:
-    """A new database file."""
-    database = open_database(f"sqlite:///{path}")
-    database.upgrade()
-    return database
+def decide_file(url: str, settings: Settings, consumers: Sequence[Consumer], file: Path) -> int:
+    """The same of the lines of a file, in a process of its own."""
+    with file.open("rb") as recorded:
+        return decide(url, settings, consumers, recorded, lambda n: None)
 
 
 class Tally:

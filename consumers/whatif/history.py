@@ -48,6 +48,18 @@ def recorded(engine: Engine, connection: Connection, ends: Mapping[int, int], un
             yield row
 
 
+def beginnings(
+    engine: Engine, connection: Connection, ends: Mapping[int, int], until: int, since: int
+) -> dict[int, int]:
+    """The position in each partition of the first record that was stamped from an instant on (ms since 1970): before it
+    both sides are the same. Its end where there is none."""
+    found = dict(ends)
+    for row in recorded(engine, connection, ends, until):
+        if row.stamp >= since and row.position < found[row.partition]:
+            found[row.partition] = row.position
+    return found
+
+
 def places(
     engine: Engine, connection: Connection, ends: Mapping[int, int], until: int, instead: Instead
 ) -> dict[int, Places]:

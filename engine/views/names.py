@@ -117,10 +117,11 @@ class Names:
         return CategoryNamed(code, zh, en, group)
 
     def titles(self, code: str) -> tuple[str, str]:
-        """A category of the catalogue, or an action, in Chinese and in English; the latter may be empty."""
-        known, action = self.register.categories.get(code), self.register.actions.get(code)
-        if known is None and action is not None:
-            return action.title_zh, action.title_en
+        """A category of the catalogue, an action, or what may be applied for, in Chinese and in English; the latter may
+        be empty."""
+        known, titled = self.register.categories.get(code), self.register.actions.get(code)
+        if known is None and (either := titled or self.register.approvals.get(code)) is not None:
+            return either.title_zh, either.title_en
         return (known.name_zh, known.name_en) if known is not None else (code, "")
 
 

@@ -8,7 +8,9 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING
 
+from schemas.kinds.approval import APPROVAL
 from schemas.kinds.assessment import ASSESSMENT
+from schemas.kinds.docket import DOCKET
 from schemas.kinds.draw import DRAW
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
@@ -34,6 +36,8 @@ KINDS: tuple[Kind, ...] = (
     DRAW,
     VISIT,
     PART,
+    APPROVAL,
+    DOCKET,
     HOME,
 )
 

@@ -22,15 +22,17 @@ from tests.integration.test_console import as_post, close_browsers
 from tests.integration.test_console_supervisor import DECIDE, SERVE, act, bear_duties, month_of_duties, propose
 from tests.integration.test_reading import OURS, THEIRS, long_overdue
 from tests.support.browser import PICTURES, axe
-from tests.support.builders import HOUR, shipped
+from tests.support.builders import HOUR, event, shipped, subject
 from tests.support.receivers import http_receiver
-from tests.support.serving import Served, prepared, served
+from tests.support.serving import Served, prepared, served, tell
 
 __all__ = ["chrome", "close_browsers"]
 MONTH = quote(month_of_duties())
 PAGES = {
     "supervision": ("/supervision", "督办在办", "are open"),
     "supervision-ended": ("/supervision?ended=true", "已结束", "have ended"),
+    "approvals": ("/approvals", "在办 1 件", "1 are open"),
+    "approvals-ended": ("/approvals?ended=true", "已办结", "have ended"),
     "proposal": (f"/supervision/new?about={OURS}", "", ""),
     "joint": ("/joint", "没有在办的协办件", "No part is open"),
     "sheet": ("/assessment?card=TOWN-QUARTER", "排名", "ranked"),
@@ -59,6 +61,10 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         engine.install(shipped().pack, now_ms() - 482 * HOUR)
         long_overdue(engine)
         bear_duties(engine)
+        filed = {"matter": "eia-form", "grid": "WY01", "department": "WY-EPB", "lane": "emergency"}
+        then = now_ms() - 40 * 24 * HOUR
+        said = event("approval.filed", "WY-12345", then, case=subject("XA", 77), **filed)
+        assert tell(engine, said, then) == "done"
         with served(engine, channels=FileProbe(str(webhook(folder, receiver)))) as running:
             desk, office = as_post(running, "WY-DISPATCH"), as_post(running, "WY-OFFICE")
             id_, _ = propose(desk, about=OURS)

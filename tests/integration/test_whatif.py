@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from consumers.whatif import Decided, WhatIf, compared, decided, lapses
+from consumers.whatif import ALONE, Decided, WhatIf, compared, decided, lapses
 from consumers.whatif.history import Instead, lines, recorded
 from engine.policies import Policies
 from engine.runtime import Engine
@@ -65,17 +65,25 @@ def span(engine: Engine) -> tuple[int, int]:
 
 
 @contextmanager
-def sides(engine: Engine, pack: Pack, since: int, folder: Path) -> Iterator[Decided]:
+def sides(engine: Engine, pack: Pack, since: int, folder: Path, alone: int = ALONE) -> Iterator[Decided]:
     with ExitStack() as stack:
         connection = stack.enter_context(engine.database.read())
         yield stack.enter_context(
-            decided(engine, connection, folder, Instead(row_of(pack), since), span(engine)[1], runs.consumers())
+            decided(
+                engine,
+                connection,
+                folder,
+                Instead(row_of(pack), since),
+                span(engine)[1],
+                runs.consumers(),
+                alone=alone,
+            )
         )
 
 
-def ask(engine: Engine, pack: Pack, since: int, folder: Path, case: str = "") -> WhatIf:
+def ask(engine: Engine, pack: Pack, since: int, folder: Path, case: str = "", alone: int = ALONE) -> WhatIf:
     instead = Instead(row_of(pack), since)
-    with sides(engine, pack, since, folder) as both:
+    with sides(engine, pack, since, folder, alone) as both:
         return compared(both, instead, span(engine)[1], case=case)
 
 
@@ -159,6 +167,15 @@ def test_what_only_the_other_pack_asks_for_is_never_asked(history, tmp_path):
     assert found.never_asked.cases == found.refused["forbidden"] == closed > 0
     assert found.would_be.open == found.was.open + closed
     assert found.never_asked.lapses and found.would_be.lapses == found.was.lapses, "they miss apart from the others"
+
+
+def test_a_second_process_and_a_common_past_change_nothing(history, tmp_path):
+    begin, end = span(history)
+    middle = (begin + end) // 2
+    (one := tmp_path / "one").mkdir()
+    (two := tmp_path / "two").mkdir()
+    alone = ask(history, stricter(), middle, one)
+    assert ask(history, stricter(), middle, two, alone=0) == alone and alone.differing
 
 
 def test_one_case_is_shown_alone(history, shorter, tmp_path):

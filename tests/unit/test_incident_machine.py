@@ -320,6 +320,8 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
         if state.terminal:
             still = {"duty.recorded", "duty.excused"} if name == "duty" else {*EXEMPTIONS}
             still |= {"measurement.recorded"} if name == "target" else set()
+            if name == "approval":  # money and what came of referrals come after the decision
+                still |= {"approval.line_entered", "approval.line_reversed", "approval.referral_answered"}
             still |= TAKEN_UP.get((name, state.name), set())
             if (name, state.name) == ("supervision", "cleared"):  # whether it stands is asked when its ground has gone
                 still = {"supervision.contested", "supervision.upheld", "supervision.revoked"}

@@ -37,6 +37,7 @@ MORE_ROWS = {
     "responsibilities.csv": "R1,WASTE,清运垃圾,lead,Clear waste,,ours,,",
     "actions.csv": "letter,督办函,Letter,,,,,,",
     "campaigns.csv": "C,行动,Campaign,2026-01-01,2026-12-31,waste,N,",
+    "approvals.csv": "A,许可,Permit,yes,office,2026-01-01,2026-12-31,ours",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",

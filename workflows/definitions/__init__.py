@@ -6,13 +6,15 @@ compiles a table; it knows no kind of case.
 
 from collections.abc import Iterable
 
-from schemas.derived_ids import home_subject
+from schemas.derived_ids import docket_subject, home_subject
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.kinds.home import Home
 from schemas.members import EventData
 from schemas.partition import home_of
 from workflows.case import TOTAL, Case
+from workflows.definitions.approval import APPROVAL
 from workflows.definitions.assessment import ASSESSMENT
+from workflows.definitions.docket import DOCKET
 from workflows.definitions.draw import DRAW
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
@@ -41,6 +43,8 @@ KINDS: tuple[Definition, ...] = (
     DRAW,
     VISIT,
     PART,
+    APPROVAL,
+    DOCKET,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
@@ -78,6 +82,11 @@ def is_home(id_: str) -> bool:
     return id_ == home_subject(home_of(id_))
 
 
+def is_spoken_to(id_: str) -> bool:
+    """Whether people may speak to a case of an id: neither that of its home, nor the docket of it."""
+    return not is_home(id_) and id_ != docket_subject(home_of(id_))
+
+
 def is_open(case: Case) -> bool:
     """Whether a case counts as open: it has not ended, and is of a kind that is ever listed."""
     definition = DEFINITIONS.get(case.definition)
@@ -88,8 +97,13 @@ CONCEALED = frozenset((each.name, state) for each in KINDS for state in each.con
 """The kinds of case and their states in which only who began a case and who decides of it read it."""
 OF_ACTIONS = frozenset(each.name for each in KINDS if each.of_actions)
 """The kinds of case that have an action of the pack where others have a category."""
+OF_APPROVALS = frozenset(each.name for each in KINDS if each.of_approvals)
+"""The kinds of case that have a row of approvals.csv where others have a category, and a lane where they have a
+group."""
+OF_OTHERS = OF_ACTIONS | OF_APPROVALS
+"""The kinds of case whose codes are none of the catalogue."""
 CLOCKS_OF_CATEGORIES = tuple(
-    name for name in CLOCKS if name == TOTAL or any(name in each.clocks for each in KINDS if not each.of_actions)
+    name for name in CLOCKS if name == TOTAL or any(name in each.clocks for each in KINDS if each.name not in OF_OTHERS)
 )
 """The clocks of kinds of case that have a category."""
 

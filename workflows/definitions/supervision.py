@@ -23,6 +23,8 @@
    also one that is cleared, or upholds it with a reason.
 10. An action that holds (挂牌督办) bars the case of which it speaks from ending, from the first serving until it is
     cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
+11. An action that bans (区域限批) lets nothing be permitted in the grid in which it lies, for as long
+    (`workflows.banning`).
 """
 
 from schemas import facts
@@ -58,7 +60,7 @@ from schemas.kinds.supervision import (
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, listing, merging, sla
+from workflows import banning, birth, effects, holding, listing, merging, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -432,7 +434,14 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
         d.send(d.case.about, HOLD_PLACED, HoldPlaced(by=d.case.id))
     if kept.served is None and kept.until:
         list_place(d, kept.until)
+    if kept.served is None and bans(d):
+        banning.begin(d)
     return None
+
+
+def bans(d: Decision) -> bool:
+    """Whether nothing is permitted where it lies while it is in force."""
+    return d.rules.actions[d.case.category].bans
 
 
 def list_place(d: Decision, until: int) -> None:
@@ -517,6 +526,8 @@ def end(what: str) -> Effect:
             d.send(d.case.about, HOLD_LIFTED, HoldLifted(by=d.case.id))
         if kept_by(d.case).until:
             listing.end(d)
+        if kept_by(d.case).served is not None and d.case.closed is None and bans(d):
+            banning.end(d)
         return note(d, data, speaker)
 
     return effect

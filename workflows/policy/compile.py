@@ -25,6 +25,7 @@ from workflows.policy.model import (
     ESCALATE,
     NO_ALLOWANCE,
     ActionRow,
+    ApprovalRow,
     Authority,
     CampaignRow,
     Category,
@@ -102,10 +103,13 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto", "bans"),
 )
 CAMPAIGNS = Columns(
     "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")
+)
+APPROVALS = Columns(
+    "approvals.csv", ("code", "title_zh"), ("title_en", "same_day", "calendar", "from", "until", "basis")
 )
 TABLES = (
     GRIDS,
@@ -128,6 +132,7 @@ TABLES = (
     TARGETS,
     CAMPAIGNS,
     NEIGHBOURS,
+    APPROVALS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -231,6 +236,7 @@ def _assemble(
         targets=each(TARGETS, target_row),
         campaigns=each(CAMPAIGNS, campaign_row),
         neighbours=each(NEIGHBOURS, neighbour_row),
+        approvals=each(APPROVALS, approval_row),
     )
     return pack, rows
 
@@ -373,6 +379,7 @@ def action_row(row: Row) -> ActionRow:
         basis=row.text("basis"),
         lists=row.yes("lists"),
         veto=row.yes("veto"),
+        bans=row.yes("bans"),
     )
 
 
@@ -386,6 +393,20 @@ def campaign_row(row: Row) -> CampaignRow:
         valid_to=row.day("until"),
         categories=row.words("categories"),
         grids=row.words("grids"),
+        basis=row.text("basis"),
+    )
+
+
+def approval_row(row: Row) -> ApprovalRow:
+    """A row of approvals.csv. What has no English title is called by the Chinese one."""
+    return ApprovalRow(
+        code=row.code("code"),
+        title_zh=row.needed("title_zh"),
+        title_en=row.text("title_en") or row.text("title_zh"),
+        same_day=row.yes("same_day"),
+        calendar=row.word("calendar"),
+        valid_from=row.day("from"),
+        valid_to=row.day("until"),
         basis=row.text("basis"),
     )
 

@@ -19,6 +19,7 @@ from workflows.policy.borders import Borders, exact, snapped
 from workflows.policy.geometry import Polygon
 from workflows.policy.model import (
     ActionRow,
+    ApprovalRow,
     CampaignRow,
     Category,
     Department,
@@ -84,6 +85,7 @@ class Policy:
         self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
+        self.approvals: dict[str, ApprovalRow] = {a.code: a for a in pack.approvals}
         self.campaigns: dict[str, CampaignRow] = {c.code: c for c in pack.campaigns}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
         self.targets: dict[tuple[str, str, int], TargetRow] = {(t.target, t.owner, t.year): t for t in pack.targets}

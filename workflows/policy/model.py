@@ -296,6 +296,20 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""  # where it comes from
     lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
     veto: bool = False  # one-vote veto: it stands in the year's sheet as a grade beside the score (M124)
+    bans: bool = False  # once served, nothing is permitted in the grid in which it lies, until it is cleared or revoked
+
+
+class ApprovalRow(Struct, frozen=True, omit_defaults=True):
+    """What may be applied for (审批事项, M119, M120). Its times stand in limits.csv, by its code and the lane."""
+
+    code: str
+    title_zh: str
+    title_en: str
+    same_day: bool = False  # done on the day on which it is asked for, as the hall's calendar has days (当天办结)
+    calendar: str = ""  # the hall's; empty: that of the grid that decides
+    valid_from: int = 0  # local day YYYYMMDD, inclusive
+    valid_to: int = 0  # inclusive; 0: open
+    basis: str = ""  # where it comes from
 
 
 class CampaignRow(Struct, frozen=True, omit_defaults=True):
@@ -399,6 +413,7 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     targets: tuple[TargetRow, ...] = ()  # empty: nobody signs for one
     campaigns: tuple[CampaignRow, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()  # who borders on the register: written to for joint work
+    approvals: tuple[ApprovalRow, ...] = ()  # empty: nothing is applied for
 
 
 def encode(pack: Pack) -> bytes:

@@ -9,6 +9,7 @@ from engine.console.acts import SentForms
 from engine.console.live import Changes
 from engine.console.pages import (
     alerts,
+    approvals,
     assessment,
     audit,
     case,
@@ -50,6 +51,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         [
             *supervision.ROUTES,
             *joint.ROUTES,
+            *approvals.ROUTES,
             *assessment.ROUTES,
             *duties.ROUTES,
             *unit.ROUTES,

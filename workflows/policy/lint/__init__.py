@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from workflows.policy.lint.actions import lint_actions, lint_called_for, lint_listed, lint_selected
+from workflows.policy.lint.approvals import lint_approvals, lint_times
 from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.campaigns import lint_campaigns
 from workflows.policy.lint.context import LintContext
@@ -73,6 +74,8 @@ CHECKS = (
     lint_assessment,
     lint_actions,
     lint_campaigns,
+    lint_approvals,
+    lint_times,
     lint_selected,
     lint_called_for,
     lint_listed,

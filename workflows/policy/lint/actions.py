@@ -1,7 +1,7 @@
 """Lints what a pack says of supervision (督办): its actions, who decides each, and the rows that select them."""
 
 from schemas.kinds.supervision import MOST_COUNTED
-from workflows.definitions import DEFINITIONS, OF_ACTIONS
+from workflows.definitions import DEFINITIONS, OF_ACTIONS, OF_APPROVALS
 from workflows.definitions.supervision import DECIDED
 from workflows.policy.lint.context import LintContext, one_of
 from workflows.policy.model import BEAR, MOST_FEN, ActionRow
@@ -95,6 +95,7 @@ def lint_amount(context: LintContext, index: int, action: ActionRow) -> None:
 def lint_selected(context: LintContext) -> None:
     """Rows that select cases name categories of the catalogue, or, of kinds that have actions, those."""
     actions = tuple(action.action for action in context.pack.actions)
+    matters = tuple(row.code for row in context.pack.approvals)
     pack, either = context.pack, "use a code of categories.csv, or one of actions.csv for supervision"
     limits = [(LIMITS, index, row.definition, row.category) for index, row in enumerate(pack.limits)]
     told = [(RUNGS, index, rung.definition, rung.category) for index, rung in enumerate(pack.rungs)]
@@ -105,11 +106,12 @@ def lint_selected(context: LintContext) -> None:
             context.error(file, index, "category", text, one_of(actions) + ", or leave it empty for any")
     for file, index, definition, category in told:  # without a kind of case it may be either
         known = category in context.categories or (category in actions and not definition)
+        known = known or (category in matters and definition in ("", *OF_APPROVALS))
         if category and definition not in OF_ACTIONS and not known:
             text = f"{category!r} is no category" + ("" if definition else ", and no action")
             context.error(file, index, "category", text, f"{either}, or leave it empty for all")
     for index, role in enumerate(context.pack.roles):
         for code in role.categories:
-            if code not in context.categories and code not in actions:
+            if code not in context.categories and code not in (*actions, *matters):
                 text = f"rule {role.rule!r}: {code!r} is no category, and no action"
                 context.error(ROLES_FILE, index, "categories", text, "use codes of categories.csv or of actions.csv")

@@ -42,6 +42,7 @@ def lint_codes(context: LintContext) -> None:
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
         ("neighbours.csv", (neighbour.code for neighbour in context.pack.neighbours)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
+        ("approvals.csv", (row.code for row in context.pack.approvals)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}

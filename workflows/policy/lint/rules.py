@@ -17,7 +17,7 @@ from schemas.kinds.supervision import CONTESTS, UPHOLDS
 from schemas.proposals import EXTENSIONS, PROPOSALS, SUSPENSIONS
 from workflows.case import TOTAL
 from workflows.clocks.limits import DayMeaning, Kind, Limit
-from workflows.definitions import CLOCKS_OF_CATEGORIES, DEFINITIONS, OF_ACTIONS
+from workflows.definitions import CLOCKS_OF_CATEGORIES, DEFINITIONS, OF_APPROVALS, OF_OTHERS
 from workflows.figures import to_date, to_day
 from workflows.policy.lint.context import (
     CLAIM_DEADLINES,
@@ -126,10 +126,10 @@ def lint_limits(context: LintContext) -> None:
             text = "the clock of the whole case runs at no level: this row can never hold"
             context.warning(LIMITS, index, "level", text, "leave the level empty, or give the level's clocks limits")
         category = context.categories.get(row.category)
-        if row.category and category is None and row.definition not in OF_ACTIONS:
+        if row.category and category is None and row.definition not in OF_OTHERS:
             text = f"{row.category!r} is no category"
             context.error(LIMITS, index, "category", text, "use a code of categories.csv, or leave it empty for any")
-        if row.group and row.group not in context.groups:
+        if row.group and row.definition not in OF_APPROVALS and row.group not in context.groups:
             context.error(
                 LIMITS, index, "group", f"{row.group!r} is no group", one_of(context.groups) + ", or leave it empty"
             )
@@ -170,7 +170,7 @@ def _lint_whole_days(context: LintContext, file: str, index: int, column: str, l
 def lint_coverage(context: LintContext) -> None:
     """A clock that has a limit for some categories has one for all of them. One finding per clock."""
     for clock in CLOCKS_OF_CATEGORIES:
-        rows = [row for row in context.pack.limits if row.clock == clock and row.definition not in OF_ACTIONS]
+        rows = [row for row in context.pack.limits if row.clock == clock and row.definition not in OF_OTHERS]
         without = [category.code for category in context.pack.categories if not held(context, category, clock)]
         if rows and without:
             text = f"clock {clock}: {len(without)} of {len(context.pack.categories)} categories have no limit"

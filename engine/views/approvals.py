@@ -1,0 +1,116 @@
+"""Approvals (审批): what is open until when by the promise and by the law, and what lets the time stand still."""
+
+from itertools import islice
+
+from msgspec import Struct, structs
+
+from engine.policies import Policies
+from engine.store.database import Connection
+from engine.store.incident_queries import After
+from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
+from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line
+from engine.views.names import Named, Names, active_names
+from engine.views.past import Order
+from engine.views.present import Reading, present
+from engine.views.readers import check_list
+from schemas.kinds.approval import APPROVAL, Approval
+from workflows.case import Case
+from workflows.definitions.approval import HALL, PROMISE, STATUTE
+from workflows.reading import Readable
+
+PAGE = 100
+"""Approvals of a page."""
+
+
+class ApprovalQuestion(Struct, frozen=True, kw_only=True):
+    """What is looked at: open ones by their deadline, or those that have ended, the latest first."""
+
+    ended: bool = False
+    cursor: str = ""
+
+
+class Until(Struct, frozen=True):
+    """A deadline of one of its clocks (RFC 3339), and whether it has passed. While the time stands still it is the last
+    one that was known."""
+
+    due: str
+    late: bool
+
+
+class ApprovalLine(Struct, frozen=True, kw_only=True):
+    """One approval. `pauses` are the grounds for which its time stands still, `bans` how many permit bans do it;
+    `referrals` to whom something is referred that waits; `money_fen` the sum of its lines."""
+
+    case: IncidentLine
+    grid: Named
+    emergency: bool
+    pauses: tuple[str, ...]
+    bans: int
+    promise: Until | None
+    statute: Until | None
+    hall: Until | None
+    referrals: tuple[str, ...]
+    money_fen: int
+
+
+class ApprovalPage(Struct, frozen=True, kw_only=True):
+    """The answer. Counts are of the lines of this page."""
+
+    lines: list[ApprovalLine]
+    paused: int
+    past_promise: int
+    past_statute: int
+    next: str | None
+    as_of: str
+    reading: Reading
+
+
+def approval_page(
+    connection: Connection, policies: Policies, question: ApprovalQuestion, now: int, readable: Readable
+) -> ApprovalPage:
+    """What is asked for, of what is read. Raises Unanswerable."""
+    names, here = active_names(connection, policies), present(connection, now)
+    check_list(readable, names, APPROVAL.name, "")
+    wanted = filters(names, IncidentQuestion(definition=APPROVAL.name), here.at, readable)
+    wanted = structs.replace(wanted, open=not question.ended)
+    after = None
+    if question.cursor:
+        key, id_ = read_cursor(question.cursor, tuple[int | None, str])
+        if not isinstance(key, int | None):
+            raise foreign_cursor()
+        after = After(key, id_)
+    order = Order("opened_at", True, after) if question.ended else Order("due_at", False, after)
+    found = list(islice(each_read(connection, wanted, order, PAGE + 1), PAGE + 1))
+    lines = [approval_line(case, names, here.at) for _, case in found[:PAGE]]
+    last = found[PAGE - 1][0] if len(found) > PAGE else None
+    return ApprovalPage(
+        lines=lines,
+        paused=sum(bool(line.pauses or line.bans) and line.case.open for line in lines),
+        past_promise=sum(line.promise is not None and line.promise.late for line in lines),
+        past_statute=sum(line.statute is not None and line.statute.late for line in lines),
+        next=write_cursor(last.key, last.id) if last is not None else None,
+        as_of=names.instant(here.at),
+        reading=here.kind,
+    )
+
+
+def approval_line(case: Case, names: Names, at: int) -> ApprovalLine:
+    """An approval as people see it."""
+    own, until = case.own, dict[str, Until]()
+    assert isinstance(own, Approval)
+    for clock in case.clocks:
+        if clock.due is not None:
+            stopped = at if clock.since is not None else clock.judged
+            until[clock.name] = Until(names.instant(clock.due), clock.due < stopped)
+    return ApprovalLine(
+        case=incident_line(case, names, at),
+        grid=names.grid(own.grid),
+        emergency=own.emergency,
+        pauses=own.pauses,
+        bans=len(own.bans),
+        promise=until.get(PROMISE),
+        statute=until.get(STATUTE),
+        hall=until.get(HALL),
+        referrals=own.referrals,
+        money_fen=sum(line.amount_fen for line in own.lines),
+    )
