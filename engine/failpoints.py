@@ -42,6 +42,8 @@ NAMES = (
     "figures.before_flush",
     "figures.after_flush",
     "intake.before_commit",
+    "signals.stored",
+    "signals.said",
 )
 
 _armed: dict[str, tuple[str, int]] = {}

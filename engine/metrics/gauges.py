@@ -33,6 +33,7 @@ from engine.store import (
     standing,
     subscriptions,
     unpublished_figures,
+    watched,
 )
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
@@ -133,6 +134,9 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
     yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
     yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
+    phases = watched.count_phases(connection)
+    yield d.SIGNAL_EPISODES.value(phases.get("standing", 0) + phases.get("falling", 0))
+    yield d.DEVICES_SILENT.value(phases.get("silent", 0))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     delays = channels.delays(connection)

@@ -15,6 +15,7 @@ from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
+from schemas.kinds.signal import SIGNAL
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET
 from schemas.kinds.task import TASK
@@ -32,6 +33,7 @@ KINDS: tuple[Kind, ...] = (
     ASSESSMENT,
     DRAW,
     VISIT,
+    SIGNAL,
     HOME,
 )
 

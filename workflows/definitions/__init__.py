@@ -19,6 +19,7 @@ from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.definitions.signal import SIGNAL
 from workflows.definitions.supervision import SUPERVISION
 from workflows.definitions.target import TARGET
 from workflows.definitions.task import TASK
@@ -39,6 +40,7 @@ KINDS: tuple[Definition, ...] = (
     ASSESSMENT,
     DRAW,
     VISIT,
+    SIGNAL,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

@@ -19,6 +19,7 @@ from workflows.policy.assessment_rows import (
 )
 from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
+from workflows.policy.device_rows import DEVICE_TYPES, DEVICES, SIGNALS, device_row, device_type_row, signal_row
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
     BEAR,
@@ -125,6 +126,9 @@ TABLES = (
     SITES,
     TARGETS,
     CAMPAIGNS,
+    DEVICE_TYPES,
+    DEVICES,
+    SIGNALS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -227,6 +231,9 @@ def _assemble(
         authority_rows=each(AUTHORITY, authority_row),
         targets=each(TARGETS, target_row),
         campaigns=each(CAMPAIGNS, campaign_row),
+        device_types=each(DEVICE_TYPES, device_type_row),
+        devices=each(DEVICES, device_row),
+        signals=each(SIGNALS, signal_row),
     )
     return pack, rows
 

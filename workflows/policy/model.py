@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
+from workflows.policy.devices import Device, DeviceType, SignalRule
 from workflows.policy.registers import AuthorityRow, Body, ResponsibilityRow, Site
 
 
@@ -396,6 +397,9 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     authority_rows: tuple[AuthorityRow, ...] = ()  # in the place of the catalogue's levels, where one fits
     targets: tuple[TargetRow, ...] = ()  # empty: nobody signs for one
     campaigns: tuple[CampaignRow, ...] = ()
+    device_types: tuple[DeviceType, ...] = ()
+    devices: tuple[Device, ...] = ()
+    signals: tuple[SignalRule, ...] = ()  # empty: no value becomes a signal
 
 
 def encode(pack: Pack) -> bytes:

@@ -41,6 +41,9 @@ def lint_codes(context: LintContext) -> None:
         ("bodies.csv", (body.code for body in context.pack.bodies)),
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
+        ("device_types.csv", (each.code for each in context.pack.device_types)),
+        ("devices.csv", (device.code for device in context.pack.devices)),
+        ("signals.csv", (rule.code for rule in context.pack.signals)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}

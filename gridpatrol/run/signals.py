@@ -1,0 +1,21 @@
+"""The adapter of signals in a process with a door: the embedded server, or each of the gateways of a cluster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from consumers.signals.adapter import Adapter
+from consumers.signals.loop import SignalLoop
+from engine.writer import Writer
+
+
+@contextmanager
+def adapter_of(writer: Writer, *, leased: bool) -> Iterator[Adapter]:
+    """The adapter takes values meanwhile, and says what comes of them; `leased`: other processes take values, too, and
+    one says it."""
+    adapter = Adapter(writer.engine.database)
+    loop = SignalLoop(writer, adapter, leased=leased)
+    loop.start()
+    try:
+        yield adapter
+    finally:
+        loop.stop()
