@@ -27,7 +27,8 @@ class Watched(Struct, frozen=True, omit_defaults=True):
     """How far a device has come under a rule; where nothing ever was there is none. Instants are ms UTC, numbers texts.
 
     `seen`: of the value that made it; `since`: the first instant of the episode, or of what may become one; `back`:
-    since when the values are back; `severity`: as it was said last; 0: nothing is said yet. `subject` and `post`: of what was said of it.
+    since when the values are back; `severity`: as it was said last, 0: nothing is said yet; `subject` and `post`: of
+    what was said of it.
     """
 
     phase: Phase

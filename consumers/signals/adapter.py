@@ -139,8 +139,8 @@ class Adapter:
         for rule in watch.silent:
             state = self.state((device, rule.code), made)
             if state is not None and state.phase == "silent":
-                said = watching.speak_again(state, at)
-                self.enter(made, (device, rule.code), watching.quiet(at), [said], state, register)
+                again = watching.speak_again(state, at)
+                self.enter(made, (device, rule.code), watching.quiet(at), [again], state, register)
         for rule in watch.rules.get(quantity, ()):
             before = self.state((device, rule.code), made)
             after, said = watching.follow(rule, before, at, value)
@@ -197,12 +197,12 @@ class Adapter:
                 self.enter(made, (device, code), None, list(watching.retire(state, now)), state, register)
         for device, watch in self.watches.items():
             for rule in watch.silent if stands(watch.device, day) else ():
-                key, state = (device, rule.code), self.states.get((device, rule.code))
+                key, known = (device, rule.code), self.states.get((device, rule.code))
                 found = watching.fall_silent(rule, max(heard.get(device, 0), since), now)
-                if found is not None and (state is None or state.phase == "quiet"):
+                if found is not None and (known is None or known.phase == "quiet"):
                     subject = subject_in(register, device, rule.code, found[0].since)
-                    state = replace(found[0], subject=subject, post=watch.device.post)
-                    self.enter(made, key, state, [found[1]], state, register)
+                    silent = replace(found[0], subject=subject, post=watch.device.post)
+                    self.enter(made, key, silent, [found[1]], silent, register)
         return made
 
     # ---- what is stored -----------------------------------------------------------------------------------

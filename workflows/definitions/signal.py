@@ -50,29 +50,29 @@ from workflows.machine import Birth, NamedClock, Speaker, State, Transition
 from workflows.policy.devices import SignalRule, place_of
 from workflows.policy.index import Policy
 
-LOOKED = "signal.looked"
+LOOKED, SUBSIDED = "signal.looked", "subsided"
 STATES = (
     State(AWAITED, "待到", 1),
     State("checking", "待核实", 2, ("look",), hands="place"),
     State("standing", "报警中", 3),
-    State("subsided", "已恢复待结案", 4),
+    State(SUBSIDED, "已恢复待结案", 4),
     State("over", "已恢复", 5, terminal=True),
     State("dismissed", "已排除", terminal=True),
 )
 
-OPEN = ("checking", "standing", "subsided")
+OPEN = ("checking", "standing", SUBSIDED)
 ENDED = ("over", "dismissed")
 TRANSITIONS = (
     Transition("signal.began", (AWAITED,), "checking", ("wants_eyes",)),
     Transition("signal.began", (AWAITED,), "standing"),
     Transition("signal.worsened", ("checking", "standing", "dismissed"), "="),
     Transition("signal.ended", ("checking", "dismissed"), "="),
-    Transition("signal.ended", ("standing",), "subsided", ("incident_goes_on",)),
+    Transition("signal.ended", ("standing",), SUBSIDED, ("incident_goes_on",)),
     Transition("signal.ended", ("standing",), "over"),
-    Transition("signal.confirmed", ("checking",), "subsided", ("is_over",)),
+    Transition("signal.confirmed", ("checking",), SUBSIDED, ("is_over",)),
     Transition("signal.confirmed", ("checking",), "standing"),
     Transition("signal.dismissed", ("checking",), "dismissed"),
-    Transition(INCIDENT_ENDED, ("subsided",), "over"),
+    Transition(INCIDENT_ENDED, (SUBSIDED,), "over"),
     Transition(INCIDENT_ENDED, ("standing",), "="),
     Transition(LOOKED, ("standing",), "="),
     Transition("case.deadline_ordered", ("checking",), "="),
