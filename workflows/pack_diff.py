@@ -73,7 +73,7 @@ COLUMNS = {
 }  # fmt: skip
 """What people call the columns and options."""
 COLUMNS |= {
-    "check": "先核实", "clear": "恢复值", "debounce_ms": "消抖时间", "hold_down_ms": "持续时间", "place": "点位",
+    "check": "先核实", "back_at": "恢复值", "debounce_ms": "消抖时间", "hold_down_ms": "持续时间", "place": "点位",
     "post": "接入岗位", "quantity": "监测项目", "rest_ms": "再次立案间隔", "severity": "严重程度", "site": "污染源",
     "test": "判定", "threshold": "阈值", "type": "设备类型", "worse": "加重值",
 }  # fmt: skip

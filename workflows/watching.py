@@ -41,19 +41,19 @@ class Watched(Struct, frozen=True, omit_defaults=True):
     post: str = ""
 
 
-class Said(Struct, frozen=True):
-    """What is to be said of an episode: a trigger of its kind, when it was so, and its data."""
+class Saying(Struct, frozen=True):
+    """What is to be said of an episode, when it was so, and its data."""
 
-    trigger: Literal["signal.began", "signal.worsened", "signal.ended"]
+    what: Literal["began", "worsened", "ended"]
     at: int
     since: int
     value: str = ""
     worst: str = ""
     severity: int = 0
-    reason: str = "cleared"
+    reason: str = "value_back"
 
 
-def follow(rule: SignalRule, watched: Watched | None, at: int, value: Decimal) -> tuple[Watched | None, list[Said]]:
+def follow(rule: SignalRule, watched: Watched | None, at: int, value: Decimal) -> tuple[Watched | None, list[Saying]]:
     """What a value of an instant makes of it, and what is to be said. The very same state where it changes nothing."""
     grade = rule.grade(value)
     if watched is not None and at <= watched.seen:
@@ -70,18 +70,18 @@ def follow(rule: SignalRule, watched: Watched | None, at: int, value: Decimal) -
     if rule.is_back(value) and not grade:
         back = watched.back if watched.phase == "falling" else at
         if at - back >= rule.debounce_ms:
-            return quiet(at), [Said("signal.ended", back, watched.since, written(value), worst)]
+            return quiet(at), [Saying("ended", back, watched.since, written(value), worst)]
         return known if watched.phase == "falling" else replace(known, phase="falling", back=at, seen=at), []
     if watched.phase == "falling":
         known = replace(known, phase="standing", back=0, seen=at)
     if severity <= watched.severity:
         return known, []
     return replace(known, severity=severity, seen=at), [
-        Said("signal.worsened", at, watched.since, written(value), worst, severity)
+        Saying("worsened", at, watched.since, written(value), worst, severity)
     ]
 
 
-def rise(rule: SignalRule, watched: Watched, at: int, value: Decimal, grade: int) -> tuple[Watched, list[Said]]:
+def rise(rule: SignalRule, watched: Watched, at: int, value: Decimal, grade: int) -> tuple[Watched, list[Saying]]:
     """What a value makes of what may become an episode."""
     if not grade:
         return quiet(at), []
@@ -89,7 +89,7 @@ def rise(rule: SignalRule, watched: Watched, at: int, value: Decimal, grade: int
     if at - watched.since < rule.hold_down_ms:
         return watched if worst == watched.worst else replace(watched, worst=worst, seen=at), []
     severity = rule.severity + grade - 1
-    said = Said("signal.began", at, watched.since, written(value), worst, severity)
+    said = Saying("began", at, watched.since, written(value), worst, severity)
     return replace(watched, phase="standing", worst=worst, severity=severity, seen=at), [said]
 
 
@@ -98,23 +98,23 @@ def quiet(at: int) -> Watched:
     return Watched("quiet", 0, seen=at)
 
 
-def fall_silent(rule: SignalRule, heard: int, now: int) -> tuple[Watched, Said] | None:
+def fall_silent(rule: SignalRule, heard: int, now: int) -> tuple[Watched, Saying] | None:
     """The episode of a device that was heard last at an instant, where that is too long ago; None: it is not."""
     since = heard + rule.hold_down_ms
     if now < since:
         return None
-    return Watched("silent", since, rule.severity), Said("signal.began", since, since, severity=rule.severity)
+    return Watched("silent", since, rule.severity), Saying("began", since, since, severity=rule.severity)
 
 
-def speak_again(watched: Watched, at: int) -> Said:
+def speak_again(watched: Watched, at: int) -> Saying:
     """The end of the silence of a device that was heard at an instant."""
-    return Said("signal.ended", max(at, watched.since), watched.since, reason="heard_again")
+    return Saying("ended", max(at, watched.since), watched.since, reason="heard_again")
 
 
-def retire(watched: Watched, at: int) -> Iterator[Said]:
+def retire(watched: Watched, at: int) -> Iterator[Saying]:
     """The end of an episode whose device or rule the pack has no more; nothing, where none had begun."""
     if watched.phase not in ("quiet", "rising"):
-        yield Said("signal.ended", max(at, watched.since), watched.since, worst=watched.worst, reason="retired")
+        yield Saying("ended", max(at, watched.since), watched.since, worst=watched.worst, reason="retired")
 
 
 def written(value: Decimal) -> str:

@@ -24,13 +24,13 @@ from engine import failpoints
 from engine.policies import Policies
 from engine.store import incident_queries, watched
 from engine.store.database import Database
-from engine.store.watched import HeardRow, SayingRow, WatchedRow
+from engine.store.watched import DeviceSeenRow, SayingRow, WatchedRow
 from schemas.device_values import LARGEST, DeviceValue, RefusedValue, TakenValues
 from schemas.envelope import to_ms
 from workflows import watching
 from workflows.policy.devices import Device, SignalRule
 from workflows.policy.index import Policy
-from workflows.watching import Said, Watched
+from workflows.watching import Saying, Watched
 
 AHEAD_MS = 5 * 60_000
 """A value of an instant that lies further ahead is refused: all later ones would be late."""
@@ -43,7 +43,7 @@ Key = tuple[str, str]
 decode = msgspec.json.Decoder(Watched).decode
 
 
-class Overtaken(Exception):
+class ChangedMeanwhile(Exception):
     """Another process has changed the states meanwhile."""
 
 
@@ -146,7 +146,7 @@ class Adapter:
             after, said = watching.follow(rule, before, at, value)
             if after is not before:
                 known = before
-                if after is not None and said and said[0].trigger == "signal.began":
+                if after is not None and said and said[0].what == "began":
                     subject = subject_in(register, device, rule.code, after.since)
                     known = after = replace(after, subject=subject, post=watch.device.post)
                 self.enter(made, (device, rule.code), after, said, known, register)
@@ -160,7 +160,7 @@ class Adapter:
         made: Changes,
         key: Key,
         after: Watched | None,
-        said: Sequence[Said],
+        said: Sequence[Saying],
         known: Watched | None,
         register: Policy,
     ) -> None:
@@ -175,16 +175,19 @@ class Adapter:
         """Store when devices were heard, end what the pack has no more, and find who is silent. `since`: from when on
         somebody listens (ms UTC)."""
         with self.lock:
-            self.keep_heard()
+            self.keep_seen()
             with self.database.read() as connection:
-                heard = watched.read_heard(connection)
+                heard = watched.read_seen(connection)
             self.carry_out(partial(self.judge_time, heard, since, now))
+            if gone := heard.keys() - self.watches.keys():
+                with self.database.begin() as connection:
+                    watched.remove_seen(connection, gone)
 
-    def keep_heard(self) -> None:
+    def keep_seen(self) -> None:
         """Store when devices were heard."""
         if self.heard:
             with self.database.begin() as connection:
-                watched.write_heard(connection, [HeardRow(*each) for each in sorted(self.heard.items())])
+                watched.write_seen(connection, [DeviceSeenRow(*each) for each in sorted(self.heard.items())])
             self.heard = {}
 
     def judge_time(self, heard: dict[str, int], since: int, now: int, register: Policy) -> Changes:
@@ -218,7 +221,7 @@ class Adapter:
                 return made
             try:
                 self.store(made)
-            except Overtaken:
+            except ChangedMeanwhile:
                 continue
             if made.sayings:
                 self.news.set()
@@ -240,7 +243,7 @@ class Adapter:
         return register
 
     def store(self, made: Changes) -> None:
-        """Store a change. Overtaken, if another process has made one."""
+        """Store a change. ChangedMeanwhile, if another process has made one."""
         rows = [
             WatchedRow(*key, state.phase, msgspec.json.encode(state).decode())
             for key, state in sorted(made.states.items())
@@ -251,7 +254,7 @@ class Adapter:
         sayings = [SayingRow(change * SAYINGS + k, raw.decode()) for k, raw in enumerate(made.sayings)]
         with self.database.begin() as connection:
             if watched.read_change(connection, lock=True) != self.change:
-                raise Overtaken
+                raise ChangedMeanwhile
             watched.write_change(connection, change, rows, quiet, sayings)
         failpoints.hit("signals.stored")
         self.change = change

@@ -48,7 +48,7 @@ class SignalLoop(Loop):
         now = now_ms()
         if not self.may_say():
             self.since = 0
-            self.adapter.keep_heard()
+            self.adapter.keep_seen()
             return LOOK_S
         self.since = self.since or now
         if now - self.ticked >= TICK_MS:

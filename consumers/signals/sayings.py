@@ -5,20 +5,22 @@ from typing import Any
 import msgspec
 
 from schemas.instants import written
-from schemas.kinds.signal import Began
+from schemas.kinds.signal import BEGAN, ENDED, WORSENED, Began
 from workflows.definitions.signal import subject_of
 from workflows.policy.index import Policy
-from workflows.watching import Said, Watched
+from workflows.watching import Saying, Watched
 
 SOURCE = "gridpatrol/signals"
+TRIGGERS = {"began": BEGAN, "worsened": WORSENED, "ended": ENDED}
+"""What is said of an episode, by the trigger that says it."""
 
 
-def said_of(said: Said, device: str, rule: str, watched: Watched, post: str) -> bytes:
+def said_of(said: Saying, device: str, rule: str, watched: Watched, post: str) -> bytes:
     """An event as it is sent. Its id follows from the device, the rule, the first instant and what it says."""
-    what = said.trigger.rpartition(".")[2] + (str(said.severity) if said.trigger == "signal.worsened" else "")
+    what = said.what + (str(said.severity) if said.what == "worsened" else "")
     event = {
         "specversion": "1.0",
-        "type": f"gridpatrol.{said.trigger}.v1",
+        "type": f"gridpatrol.{TRIGGERS[said.what]}.v1",
         "source": SOURCE,
         "id": f"{device}|{rule}|{said.since}|{what}",
         "subject": watched.subject,
@@ -29,15 +31,15 @@ def said_of(said: Said, device: str, rule: str, watched: Watched, post: str) -> 
     return msgspec.json.encode(event)
 
 
-def data_of(said: Said, device: str, rule: str) -> dict[str, Any]:
+def data_of(said: Saying, device: str, rule: str) -> dict[str, Any]:
     """The data of an event, without what is not known."""
-    match said.trigger:
-        case "signal.began":
+    match said.what:
+        case "began":
             data = {"device": device, "rule": rule, "since": written(said.since), "severity": said.severity}
             return data | ({"value": said.value} if said.value else {})
-        case "signal.worsened":
+        case "worsened":
             return {"severity": said.severity, "value": said.value}
-        case "signal.ended":
+        case "ended":
             values = {"value": said.value, "worst": said.worst}
             ended = {"since": written(said.at), "reason": said.reason}
             return ended | {name: value for name, value in values.items() if value}
@@ -55,6 +57,6 @@ def voice_of(register: Policy, post: str) -> str:
         return post
     for code, each in sorted(register.posts.items()):
         level = register.grids[each.grid].level if each.grid in register.grids else 0
-        if each.machine and register.role_rows_at(level, "signal.ended", each.role):
+        if each.machine and register.role_rows_at(level, ENDED, each.role):
             return code
     return ""

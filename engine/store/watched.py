@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from engine.store import meta, writes
 from engine.store.sql import execute, execute_many
-from engine.store.watched_tables import devices_heard, watched, watched_sayings
+from engine.store.watched_tables import devices_seen, watched, watched_sayings
 
 CHANGE = "watched_change"
 """Name in `meta` of the number of the last change."""
@@ -26,11 +26,11 @@ class WatchedRow(Struct, frozen=True):
     body: str
 
 
-class HeardRow(Struct, frozen=True):
+class DeviceSeenRow(Struct, frozen=True):
     """When a device was heard last (ms UTC)."""
 
     device: str
-    heard: int
+    seen: int
 
 
 class SayingRow(Struct, frozen=True):
@@ -81,20 +81,20 @@ def remove_sayings(connection: Connection, upto: int) -> None:
     execute(connection, "DELETE FROM watched_sayings WHERE n <= ?", upto)
 
 
-def write_heard(connection: Connection, rows: Sequence[HeardRow]) -> None:
+def write_seen(connection: Connection, rows: Sequence[DeviceSeenRow]) -> None:
     """When devices were heard."""
-    writes.upsert(connection, devices_heard, rows)
+    writes.upsert(connection, devices_seen, rows)
 
 
-def read_heard(connection: Connection) -> dict[str, int]:
+def read_seen(connection: Connection) -> dict[str, int]:
     """When each device was heard last, as far as that is stored."""
-    return {device: heard for device, heard in execute(connection, "SELECT device, heard FROM devices_heard")}
+    return {device: seen for device, seen in execute(connection, "SELECT device, seen FROM devices_seen")}
 
 
-def remove_heard(connection: Connection, devices: Collection[str]) -> None:
+def remove_seen(connection: Connection, devices: Collection[str]) -> None:
     """Devices that the pack has no more."""
     if devices:
-        execute_many(connection, "DELETE FROM devices_heard WHERE device = ?", [(each,) for each in sorted(devices)])
+        execute_many(connection, "DELETE FROM devices_seen WHERE device = ?", [(each,) for each in sorted(devices)])
 
 
 def count_phases(connection: Connection) -> dict[str, int]:

@@ -13,11 +13,11 @@ watched = Table(
     Column("phase", BYTES, nullable=False, server_default=""),  # rising, standing, falling or silent; quiet has no row
     Column("body", BYTES, nullable=False, server_default=""),  # workflows.watching.Watched
 )
-devices_heard = Table(
-    "devices_heard",
+devices_seen = Table(
+    "devices_seen",
     metadata,
     Column("device", BYTES, primary_key=True, autoincrement=False),
-    Column("heard", BigInteger, nullable=False, server_default="0"),  # arrival of its last value, ms UTC
+    Column("seen", BigInteger, nullable=False, server_default="0"),  # arrival of its last value, ms UTC
 )
 watched_sayings = Table(
     "watched_sayings",

@@ -26,7 +26,7 @@ from schemas.members import (
 from schemas.samples import PHOTO
 
 Severity = Annotated[int, Meta(ge=1, le=9, description="how bad it is: 1, and one more for each step of the rule")]
-Over = Literal["cleared", "heard_again", "retired"]
+Over = Literal["value_back", "heard_again", "retired"]
 """Why an episode is over: the value is back, the device speaks again, or the pack has the device or rule no more."""
 
 
@@ -53,7 +53,7 @@ class Ended(EventData, frozen=True, kw_only=True):
     """It is over (恢复), since an instant; `worst` is the worst value of it."""
 
     since: Instant
-    reason: Over = "cleared"
+    reason: Over = "value_back"
     value: Decimal | None = None
     worst: Decimal | None = None
 
@@ -78,6 +78,8 @@ class IncidentEnded(EventData, frozen=True, kw_only=True):
 
 
 INCIDENT_ENDED = "signal.incident_ended"
+BEGAN, WORSENED, ENDED = "signal.began", "signal.worsened", "signal.ended"
+"""What an adapter says."""
 
 
 class Signal(Own, frozen=True, tag="signal"):
@@ -226,7 +228,7 @@ SIGNAL = Kind(
         ),
         "signal.worsened": EventType(Worsened, "报警加重", {"severity": 2, "value": "263"}, "Worsen"),
         "signal.ended": EventType(
-            Ended, "报警恢复", {"since": SINCE, "reason": "cleared", "value": "80", "worst": "263"}, "End"
+            Ended, "报警恢复", {"since": SINCE, "reason": "value_back", "value": "80", "worst": "263"}, "End"
         ),
         "signal.confirmed": EventType(Confirmed, "核实属实", {"evidence": [PHOTO]}, "Confirm"),
         "signal.dismissed": EventType(Dismissed, "核实排除", {"reason": "false_alarm", "note": "…"}, "Dismiss"),
@@ -234,7 +236,7 @@ SIGNAL = Kind(
     facts=FACTS,
     own=Signal,
     words={
-        "cleared": ("数值恢复", "the value is back"),
+        "value_back": ("数值恢复", "the value is back"),
         "heard_again": ("恢复上报", "the device speaks again"),
         "retired": ("设备或规则停用", "the pack has its device or rule no more"),
         "confirmed": ("属实", "it is so"),

@@ -147,7 +147,7 @@ def test_a_crash_after_storing_or_saying_leaves_one_case_with_one_beginning(sqli
         loop = SignalLoop(door.writer, again, leased=False)
         assert loop.say_next() == 1 and loop.say_next() == 0
         case = signal_of(door, YARD)
-        assert case.seq == 1 and case.state == "standing"
+        assert case.seq == 1 and case.state == "alarmed"
 
 
 def signal_of(door: Served, device: str) -> Case:
@@ -189,7 +189,7 @@ def test_an_outage_of_ours_is_no_silence_of_theirs(sqlite_url: str) -> None:
     now = now_ms()
     with prepared(sqlite_url) as engine:
         take(adapter := Adapter(engine.database), [value(YARD, now - 9 * HOUR, "20")], now - 9 * HOUR)
-        adapter.keep_heard()
+        adapter.keep_seen()
         Adapter(engine.database).tick(now, now + MINUTE)
         assert told(engine.database) == []
 

@@ -100,7 +100,7 @@ def said(device: str, rule: str, since: int) -> Began:
 @pytest.mark.mechanism("M73", "M116")
 def test_an_episode_bears_an_incident_of_its_rule_where_its_device_stands() -> None:
     signal = Episode().begin()
-    assert (signal.case.state, signal.case.path[-1], signal.case.category) == ("standing", "WY01-01", "D3-01")
+    assert (signal.case.state, signal.case.path[-1], signal.case.category) == ("alarmed", "WY01-01", "D3-01")
     incident = signal.incident.case
     assert (incident.definition, incident.state, incident.source) == ("incident", "reported", "sensor")
     assert (incident.category, incident.about, incident.reference) == ("D3-01", signal.case.id, YARD)
@@ -198,7 +198,7 @@ def test_one_that_outlasts_its_incident_bears_the_next_after_the_rest() -> None:
     before = signal.own.incident
     signal.close(START + HOUR)
     closed = signal.beside.stories[before].case.closed
-    assert closed is not None and signal.case.state == "standing"
+    assert closed is not None and signal.case.state == "alarmed"
     assert signal.own.looks == closed + REST
     signal.until(closed + REST - 10)
     assert signal.own.incident == before
@@ -224,7 +224,7 @@ def test_without_a_rest_only_a_new_episode_bears_the_next() -> None:
     before = signal.own.incident
     signal.close(START + HOUR)
     signal.until(START + 400 * DAY)
-    assert (signal.own.incident, signal.own.looks, signal.case.state) == (before, None, "standing")
+    assert (signal.own.incident, signal.own.looks, signal.case.state) == (before, None, "alarmed")
     signal.end(START + 401 * DAY)
     assert signal.case.state == "over"
 
@@ -261,7 +261,7 @@ def test_where_the_rule_wants_eyes_it_is_checked_before_there_is_an_incident() -
     assert (signal.case.state, signal.own.incident) == ("checking", "")
     assert held_by(signal.case).grid == "WY01-02" and signal.case.clock("look") is not None
     signal.done("signal.confirmed", "WY01-02-MEMBER")
-    assert (signal.case.state, signal.incident.case.source) == ("standing", "camera")
+    assert (signal.case.state, signal.incident.case.source) == ("alarmed", "camera")
     stopped = [(fact.clock, fact.result) for fact in signal.history(facts.ClockStopped)]
     assert stopped == [("look", "on_time")]
 
@@ -271,7 +271,7 @@ def test_one_that_is_dismissed_bears_nothing_whatever_comes_of_it() -> None:
     signal.done("signal.dismissed", "WY01-02-CHIEF", reason="false_alarm")
     signal.done("signal.worsened", CAMERA, severity=2, value="1")
     signal.end(START + HOUR, actor=CAMERA)
-    assert (signal.case.state, signal.own.incident) == ("dismissed", "")
+    assert (signal.case.state, signal.own.incident) == ("ruled_out", "")
     assert [fact.outcome for fact in signal.history(SignalChecked)] == ["false_alarm"]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workflows.policy.devices import SignalRule
-from workflows.watching import Said, Watched, fall_silent, follow, retire, speak_again, written
+from workflows.watching import Saying, Watched, fall_silent, follow, retire, speak_again, written
 
 S = 1000
 RULE = SignalRule(
@@ -19,7 +19,7 @@ RULE = SignalRule(
     test="above",
     category="D3-01",
     threshold="150",
-    clear="120",
+    back_at="120",
     worse=("250", "420"),
     hold_down_ms=10 * S,
     debounce_ms=5 * S,
@@ -27,18 +27,18 @@ RULE = SignalRule(
 LOW = SignalRule(code="ph", title_zh="", title_en="", test="below", category="D2-14", threshold="6.5", worse=("6",))
 
 
-def run(values: list[tuple[int, str]], rule: SignalRule = RULE) -> list[Said]:
+def run(values: list[tuple[int, str]], rule: SignalRule = RULE) -> list[Saying]:
     """What is said of values at seconds."""
     watched: Watched | None = None
-    said = list[Said]()
+    said = list[Saying]()
     for second, value in values:
         watched, more = follow(rule, watched, second * S, Decimal(value))
         said += more
     return said
 
 
-def told(said: list[Said]) -> list[tuple[str, int, int]]:
-    return [(each.trigger.removeprefix("signal."), each.at // S, each.since // S) for each in said]
+def told(said: list[Saying]) -> list[tuple[str, int, int]]:
+    return [(each.what, each.at // S, each.since // S) for each in said]
 
 
 @pytest.mark.mechanism("M73")
@@ -74,10 +74,10 @@ def test_severity_and_worst_go_with_it() -> None:
 
 def test_below_is_the_other_way_round() -> None:
     said = run([(0, "6.4"), (1, "5.9"), (2, "6.5")], LOW)
-    assert [(each.trigger, each.severity, each.worst) for each in said] == [
-        ("signal.began", 1, "6.4"),
-        ("signal.worsened", 2, "5.9"),
-        ("signal.ended", 0, "5.9"),
+    assert [(each.what, each.severity, each.worst) for each in said] == [
+        ("began", 1, "6.4"),
+        ("worsened", 2, "5.9"),
+        ("ended", 0, "5.9"),
     ]
 
 
@@ -86,8 +86,8 @@ def test_a_device_is_silent_after_the_time_of_the_rule_and_heard_again() -> None
     found = fall_silent(RULE, 5 * S, 15 * S)
     assert found is not None
     watched, said = found
-    assert (said.trigger, said.at, said.since) == ("signal.began", 15 * S, 15 * S)
-    assert speak_again(watched, 99 * S) == Said("signal.ended", 99 * S, 15 * S, reason="heard_again")
+    assert (said.what, said.at, said.since) == ("began", 15 * S, 15 * S)
+    assert speak_again(watched, 99 * S) == Saying("ended", 99 * S, 15 * S, reason="heard_again")
     assert [each.reason for each in retire(watched, 99 * S)] == ["retired"]
     assert list(retire(Watched("rising", 0), 1)) == []
 
@@ -111,9 +111,9 @@ def test_a_batch_that_comes_again_says_the_same_and_leaves_the_same(
         second += wait + 1
         values.append((second, value))
     watched: Watched | None = None
-    said = list[Said]()
+    said = list[Saying]()
     for batch in (values[:cut], values[cut : cut + stop], values[cut : cut + stop]):
-        again, more = watched, list[Said]()
+        again, more = watched, list[Saying]()
         for at, value in batch:
             again, told_now = follow(RULE, again, at * S, Decimal(value))
             more += told_now
@@ -131,8 +131,8 @@ def test_episodes_begin_and_end_in_turn_and_never_get_better(steps: list[tuple[i
         values.append((second, value))
     open_, severity = 0, 0
     for each in run(values):
-        assert (each.trigger == "signal.began") == (not open_)
-        if each.trigger == "signal.ended":
+        assert (each.what == "began") == (not open_)
+        if each.what == "ended":
             assert each.since == open_ and each.at >= each.since
             open_ = 0
         else:

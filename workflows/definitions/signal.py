@@ -1,6 +1,6 @@
 """The signal (监测信号): an episode of a device and rule, and the incident that stands for it (M52, M72, M73, M116).
 
-    checking > standing > subsided > over        beside: dismissed
+    checking > alarmed > subsided > over        beside: ruled_out
 
 1. An adapter says what an episode is; it lies where its device stands, by the active pack. Its id follows from device,
    rule and first instant, and no other one is taken: whoever says it again says it of the same case.
@@ -54,27 +54,27 @@ LOOKED, SUBSIDED = "signal.looked", "subsided"
 STATES = (
     State(AWAITED, "待到", 1),
     State("checking", "待核实", 2, ("look",), hands="place"),
-    State("standing", "报警中", 3),
+    State("alarmed", "报警中", 3),
     State(SUBSIDED, "已恢复待结案", 4),
     State("over", "已恢复", 5, terminal=True),
-    State("dismissed", "已排除", terminal=True),
+    State("ruled_out", "已排除", terminal=True),
 )
 
-OPEN = ("checking", "standing", SUBSIDED)
-ENDED = ("over", "dismissed")
+OPEN = ("checking", "alarmed", SUBSIDED)
+ENDED = ("over", "ruled_out")
 TRANSITIONS = (
     Transition("signal.began", (AWAITED,), "checking", ("wants_eyes",)),
-    Transition("signal.began", (AWAITED,), "standing"),
-    Transition("signal.worsened", ("checking", "standing", "dismissed"), "="),
-    Transition("signal.ended", ("checking", "dismissed"), "="),
-    Transition("signal.ended", ("standing",), SUBSIDED, ("incident_goes_on",)),
-    Transition("signal.ended", ("standing",), "over"),
+    Transition("signal.began", (AWAITED,), "alarmed"),
+    Transition("signal.worsened", ("checking", "alarmed", "ruled_out"), "="),
+    Transition("signal.ended", ("checking", "ruled_out"), "="),
+    Transition("signal.ended", ("alarmed",), SUBSIDED, ("incident_goes_on",)),
+    Transition("signal.ended", ("alarmed",), "over"),
     Transition("signal.confirmed", ("checking",), SUBSIDED, ("is_over",)),
-    Transition("signal.confirmed", ("checking",), "standing"),
-    Transition("signal.dismissed", ("checking",), "dismissed"),
+    Transition("signal.confirmed", ("checking",), "alarmed"),
+    Transition("signal.dismissed", ("checking",), "ruled_out"),
     Transition(INCIDENT_ENDED, (SUBSIDED,), "over"),
-    Transition(INCIDENT_ENDED, ("standing",), "="),
-    Transition(LOOKED, ("standing",), "="),
+    Transition(INCIDENT_ENDED, ("alarmed",), "="),
+    Transition(LOOKED, ("alarmed",), "="),
     Transition("case.deadline_ordered", ("checking",), "="),
     Transition("case.acknowledged", OPEN, "="),
     Transition("case.urged", ("checking",), "="),

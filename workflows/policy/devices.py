@@ -42,7 +42,7 @@ class SignalRule(Struct, frozen=True, omit_defaults=True, dict=True):
     """When values are a signal. Numbers are decimal texts, durations milliseconds.
 
     `above` and `below`: a value of the quantity passes the threshold, and has done so for `hold_down_ms`. It is over
-    once the values are back behind `clear` (the threshold, if empty) for `debounce_ms`. `worse` are the further steps.
+    once the values are back behind `back_at` (the threshold, if empty) for `debounce_ms`; `worse` are further steps.
     `silent`: the device has sent nothing for `hold_down_ms`.
     """
 
@@ -54,7 +54,7 @@ class SignalRule(Struct, frozen=True, omit_defaults=True, dict=True):
     type: str = ""  # of the devices for which it holds; empty: all
     quantity: str = ""
     threshold: str = ""
-    clear: str = ""
+    back_at: str = ""
     worse: tuple[str, ...] = ()
     hold_down_ms: int = 0
     debounce_ms: int = 0
@@ -71,7 +71,7 @@ class SignalRule(Struct, frozen=True, omit_defaults=True, dict=True):
     @cached_property
     def back(self) -> Decimal:
         """The value behind which a value is back."""
-        return Decimal(self.clear or self.threshold)
+        return Decimal(self.back_at or self.threshold)
 
     def grade(self, value: Decimal) -> int:
         """How many of the steps a value passes."""

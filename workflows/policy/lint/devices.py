@@ -2,11 +2,11 @@
 
 from decimal import Decimal
 
+from schemas.kinds.signal import BEGAN
 from workflows.policy.lint.context import LintContext, one_of
 from workflows.policy.lint.register import lint_dates
 
 TYPES, DEVICES, SIGNALS = "device_types.csv", "devices.csv", "signals.csv"
-BEGAN = "signal.began"
 MOST_STEPS = 9
 """So bad at most is a signal (schemas.kinds.signal.Severity)."""
 
@@ -65,9 +65,9 @@ def lint_signals(context: LintContext) -> None:
         if not 1 <= rule.severity <= MOST_STEPS + 1 - len(steps):
             text = f"runs to {rule.severity + len(steps) - 1}"
             context.error(SIGNALS, index, "severity", text, f"begin so that the last step is {MOST_STEPS} at most")
-        if rule.clear and rule.grade(Decimal(rule.clear)):
-            text = f"{rule.clear!r} passes the threshold itself"
-            context.error(SIGNALS, index, "clear", text, "write a value on the near side of it, or leave it empty")
+        if rule.back_at and rule.grade(Decimal(rule.back_at)):
+            text = f"{rule.back_at!r} passes the threshold itself"
+            context.error(SIGNALS, index, "back_at", text, "write a value on the near side of it, or leave it empty")
         if not rule.basis:
             context.warning(
                 SIGNALS, index, "basis", "does not say where it comes from", "name the text, or write: ours"

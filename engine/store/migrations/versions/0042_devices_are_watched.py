@@ -22,9 +22,9 @@ def upgrade() -> None:
     word('body'),
     sa.PrimaryKeyConstraint('device', 'rule')
     )
-    op.create_table('devices_heard',
+    op.create_table('devices_seen',
     sa.Column('device', bytes_, autoincrement=False, nullable=False),
-    sa.Column('heard', sa.BigInteger(), server_default='0', nullable=False),
+    sa.Column('seen', sa.BigInteger(), server_default='0', nullable=False),
     sa.PrimaryKeyConstraint('device')
     )
     op.create_table('watched_sayings',
@@ -35,5 +35,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name in ('watched_sayings', 'devices_heard', 'watched'):
+    for name in ('watched_sayings', 'devices_seen', 'watched'):
         op.drop_table(name)
