@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
 
 from engine.clock import now_ms
 from engine.store.database import open_database
@@ -60,7 +61,7 @@ class Publisher:
     """Publishes what devices measure, and waits until the broker has it."""
 
     def __init__(self, port: int) -> None:
-        self.client: Any = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
+        self.client: Any = mqtt.Client(CallbackAPIVersion.VERSION2)
         self.client.max_inflight_messages_set(500)
         self.client.connect("127.0.0.1", port)
         self.client.loop_start()
@@ -78,7 +79,7 @@ def subscribed(log: Path) -> bool:
 @pytest.mark.mechanism("M73", "M116")
 def test_what_comes_while_the_server_is_killed_comes_again(broker: int, tmp_path: Path) -> None:
     pack, begin = str(write_pack(tmp_path, DEVICES)), now_ms() - 60_000
-    settings = {"GRIDPATROL_PACK": pack, "GRIDPATROL_MQTT": f"127.0.0.1:{broker}"}
+    settings: dict[str, Any] = {"GRIDPATROL_PACK": pack, "GRIDPATROL_MQTT": f"127.0.0.1:{broker}"}
     publisher = Publisher(broker)
     with server(tmp_path, GRIDPATROL_FAILPOINT="signals.stored:kill@3", **settings) as running:
         eventually(lambda: subscribed(running.log), "the server is connected")
