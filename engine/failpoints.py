@@ -47,6 +47,8 @@ NAMES = (
     "intake.before_commit",
     "chain.before_commit",
     "anchor.after_file",
+    "signals.stored",
+    "signals.said",
 )
 
 _armed: dict[str, tuple[str, int]] = {}

@@ -112,6 +112,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka_user: str = ""
     kafka_password_file: str = ""
     kafka_session_ms: int = 10_000  # a process that is silent for so long loses its partitions
+    mqtt: str = ""  # broker of device values, host:port; empty: they come over HTTP alone
+    mqtt_topic: str = "gridpatrol/values/#"  # of the messages with values
+    mqtt_user: str = ""
+    mqtt_password_file: str = ""
+    mqtt_ca: str = ""  # PEM file of the authority that signed the broker's certificate; empty: without TLS
     instance: str = ""  # this process's name among those of its role, the same after a restart; empty: role@host
 
     def __post_init__(self) -> None:
@@ -142,6 +147,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             broker, _, number = address.strip().rpartition(":")
             if not broker or not number.isdigit() or not 0 < int(number) < 65_536:
                 raise SettingsError(f"kafka must be host:port, several with commas between; got {self.kafka!r}")
+        host, _, port = self.mqtt.rpartition(":")
+        if self.mqtt and (not host or not port.isdigit() or not 0 < int(port) < 65_536):
+            raise SettingsError(f"mqtt must be host:port, got {self.mqtt!r}")
         if self.kafka_session_ms < 500:
             raise SettingsError(f"kafka_session_ms must be at least 500, got {self.kafka_session_ms}")
         for origin in self.origins:

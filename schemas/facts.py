@@ -46,6 +46,7 @@ class Reported(Fact, frozen=True, tag="incident.reported"):
     listed_since: Ms | None = None
     listed_until: Ms | None = None
     site: str = ""  # of the register of sources of pollution
+    about: str = ""  # another case of the home, which bore it
 
 
 class Born(Fact, frozen=True, tag="case.born"):

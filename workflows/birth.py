@@ -166,8 +166,11 @@ def refuse_grid(register: Policy, at: int, grid: str, home: str, field: str) -> 
     return None
 
 
-def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
-    """Tell what the problem is, where it is, and which open cases may be the same one."""
+def report(
+    d: Decision, data: incident.ReportSubmitted, own: str, home: str, nearby: Sequence[Case], about: str = ""
+) -> Refusal | None:
+    """Tell what the problem is, where it is, and which open cases may be the same one. `about`: the case that bears
+    it."""
     if data.category not in d.rules.categories:
         return unknown_code("data.category", "category")
     if unknown := unknown_site(d.register, data.site):
@@ -209,6 +212,7 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
             spot=point if shifted else None,
             how=placed.how,
             remark=placed.remark,
+            about=about,
             **listing.at_report(d, d.register.path(placed.grid)),
         )
     )
@@ -221,6 +225,18 @@ def report(d: Decision, data: incident.ReportSubmitted, own: str, home: str, nea
     if same:
         d.tell(facts.Similar(cases=same))
     return None
+
+
+def borne(d: Decision, data: incident.Borne, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
+    """Another case bears it: it is reported as what that one says."""
+    as_report = data.report
+    d.measured = as_report.measured
+    return report(d, as_report, own, home, nearby, data.about)
+
+
+def assign_borne(d: Decision, data: incident.Borne, speaker: Speaker, state: str) -> Refusal | None:
+    """The first owner of what another case bears is that of a report of it."""
+    return assign_by_authority(d, data.report, speaker, state)
 
 
 def unknown_site(register: Policy, site: str | None) -> Refusal | None:

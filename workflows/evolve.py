@@ -33,7 +33,7 @@ def apply(case: Case, fact: Fact) -> None:
 # fmt: off
 _GIVEN_AT_BIRTH = (
     "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key", "spot", "listed", "site",
+    "key", "spot", "listed", "site", "about",
 )
 # fmt: on
 

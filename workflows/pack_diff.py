@@ -73,6 +73,11 @@ COLUMNS = {
     "weight": "分值", "windows": "工作时间", "year": "年度", "zero_at": "零分值", "zone": "时区",
 }  # fmt: skip
 """What people call the columns and options."""
+COLUMNS |= {
+    "check": "先核实", "back_at": "恢复值", "debounce_ms": "消抖时间", "hold_down_ms": "持续时间", "place": "点位",
+    "post": "接入岗位", "quantity": "监测项目", "rest_ms": "再次立案间隔", "severity": "严重程度", "site": "污染源",
+    "test": "判定", "threshold": "阈值", "type": "设备类型", "worse": "加重值",
+}  # fmt: skip
 DAY_FIELDS = frozenset(
     {"day", "valid_from", "valid_to", "first_day", "last_day", "known_on", "trained_on", "standard_from", "standard_to"}
 )
@@ -221,6 +226,7 @@ def rows_of(pack: Pack) -> list[Compared]:
         *rules_of(pack),
         *assessment_of(pack),
         *responsibility_of(pack),
+        *devices_of(pack),
     ]
 
 
@@ -393,3 +399,17 @@ def responsibility_of(pack: Pack) -> Iterator[Compared]:
         yield Compared(
             "sites.csv", (site.code,), name, (f"网格 {site.grid}", f"grid {site.grid}"), without(site, "code")
         )
+
+
+def devices_of(pack: Pack) -> Iterator[Compared]:
+    """What is watched, and when that is a signal."""
+    concerns = "监测接入和核实的岗位", "who connects devices and who looks"
+    for kind in pack.device_types:
+        name = f"设备类型 {kind.code} {kind.title_zh}", f"type of device {kind.code} {kind.title_en}"
+        yield Compared("device_types.csv", (kind.code,), name, concerns, without(kind, "code"))
+    for device in pack.devices:
+        name = f"监测设备 {device.code} {device.name}", f"device {device.code} {device.name}"
+        yield Compared("devices.csv", (device.code,), name, concerns_of(pack, device.grid), without(device, "code"))
+    for rule in pack.signals:
+        name = f"报警规则 {rule.code} {rule.title_zh}", f"rule of signals {rule.code} {rule.title_en}"
+        yield Compared("signals.csv", (rule.code,), name, concerns, without(rule, "code"))

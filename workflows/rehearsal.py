@@ -302,6 +302,12 @@ class Samples:
         near = [p for p in near if p.department in ("", lead)] or near
         owing = [p for d in pack.duties[:1] for p in near if d.owed_by(p, policy.grids[p.grid].level)]
         signing = [b for b in pack.bodies if policy.home(b.grid) == self.home and signers(policy, b)][:1]
+        # A rule that wants eyes opens more of the ways.
+        pairs = ((rule, each) for rule in pack.signals for each in pack.devices if rule.type in ("", each.type))
+        watched = next(
+            ((d.code, r.code) for r, d in sorted(pairs, key=lambda pair: (not pair[0].check, not pair[0].rest_ms))),
+            None,
+        )
         self.signers = {code for body in signing for code in signers(policy, body)}
         # The deepest first: who finds a problem on patrol opens more of the ways.
         near.sort(key=lambda post: -policy.grids[post.grid].level)
@@ -357,6 +363,10 @@ class Samples:
             "target": [target.target for target in pack.targets][:1] or ["none"],
             "station": ["S-1"],
             "value": ["1", "2"],
+            "device": [watched[0] if watched else "none"],
+            "rule": [watched[1] if watched else "none"],
+            "worst": ["1"],
+            "incident": [self.subject(1)],
             "duty": [duty.code for duty in pack.duties] or ["none"],
             "owners": [leaf],
             "participants": [leaf],

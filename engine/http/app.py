@@ -41,6 +41,7 @@ from engine.http import (
     targets,
     tasks,
     verifications,
+    values,
     words,
 )
 from engine.http.alerts import Feed
@@ -54,6 +55,7 @@ from engine.http.small_answers import with_small_answers
 from engine.http.watching import with_counts
 from engine.metrics import gauges
 from engine.store.database import Database
+from engine.value_taker import ValueTaker
 from engine.views.channel_desk import ChannelProbe
 from engine.views.what_if_desk import Comparer, Comparisons
 from engine.writer import Writer
@@ -76,7 +78,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             phone.show_me,
         ],
     ),
-    (needs("actors"), phone.BEFORE_SENDING),
+    (needs("actors"), [*phone.BEFORE_SENDING, *values.ROUTES]),
     (
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
@@ -111,14 +113,16 @@ def create_app(
     closing: threading.Event | None = None,
     channels: ChannelProbe | None = None,
     comparer: Comparer | None = None,
+    taker: ValueTaker | None = None,
 ) -> Litestar:
     """The door of a running writer.
 
     `shut` says why nothing is taken just now, empty when the door is open; `closing` ends the alert streams: set it
     before the HTTP server waits for its connections to end. `channels`: what this process knows of channels, for the
-    pages of operators; `comparer`: how it decides history under another pack for them.
+    pages of operators; `comparer`: how it decides history under another pack for them. `taker`: what takes values of devices in this process.
     """
     context = DoorContext(writer, database, shut, closing)
+    context.values = taker
     context.counters.ready.set_function(lambda: not context.unready())
     gauges.register(writer.engine.counters.registry, database)
     feed = Feed(context)

@@ -22,6 +22,7 @@ from engine.quotas import Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.uploads.opening import open_store
+from engine.value_taker import ValueTaker
 from engine.views.readers import readable_by
 from engine.writer import Writer
 from workflows.reading import Readable
@@ -57,6 +58,7 @@ class DoorContext:
         self.principals = PrincipalsAndPeople(self.settings.principals, database)
         writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
+        self.values: ValueTaker | None = None  # what takes values of devices in this process, if anything does
         self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut

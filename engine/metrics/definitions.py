@@ -62,6 +62,9 @@ AUDIT_FINDINGS = Gauge(
     "What the last `gridpatrol audit verify` found to be changed; NaN before the first.",
 )
 
+SIGNAL_EPISODES = Gauge("gridpatrol_signal_episodes_open", "Episodes of devices that have begun and are not over.")
+DEVICES_SILENT = Gauge("gridpatrol_devices_silent", "Devices that are silent for longer than their rule allows.")
+
 # ---- the log ------------------------------------------------------------------------------------------------
 
 INBOX_LAG = Gauge("gridpatrol_inbox_lag_records", "Records in the log that are not decided yet.", ("partition",))

@@ -21,6 +21,13 @@ class DoorCounters:
             "Events that this door refused, by reason and whether they were kept; the rules refuse others.",
             ("reason", "kept"),
         )
+        self.values = counter(
+            "gridpatrol_signal_values_total",
+            "Values of devices that came to this process, by what became of them: taken, late or refused.",
+            ("outcome",),
+        )
+        for outcome in ("taken", "late", "refused"):
+            self.values.labels(outcome)
         self.denied = counter(
             "gridpatrol_denied_total",
             "Requests that this door did not allow: nobody known, no right, over a quota.",

@@ -36,6 +36,7 @@ from engine.store import (
     subscriptions,
     unpublished_figures,
     verifications,
+    watched,
 )
 from engine.store.database import FAILURES, Connection, Database
 from engine.store.meta import read_meta
@@ -138,6 +139,9 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     waiting_sends = {p: 0 for p, _ in standing.counts(connection)} | sends.count_outgoing(connection)
     yield d.SENDS_OUTGOING.values({(str(p),): count for p, count in waiting_sends.items()})
     yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
+    phases = watched.count_phases(connection)
+    yield d.SIGNAL_EPISODES.value(phases.get("standing", 0) + phases.get("falling", 0))
+    yield d.DEVICES_SILENT.value(phases.get("silent", 0))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})
     delays = channels.delays(connection)

@@ -18,6 +18,7 @@ from engine.errors import DatabaseAway, DatabaseUnusable, SchemaMismatch
 from engine.store.deflating import inflated
 from engine.store.driver_quirks import run
 from engine.store.sheet_table import sheets
+from engine.store.watched_tables import watched
 
 log = logging.getLogger(__name__)
 
@@ -322,7 +323,8 @@ class Database:
 
     def create_fresh(self) -> None:
         """Create the tables without migrations, for tests, which also compare both ways."""
-        sheets.metadata.create_all(self.db)  # every table's
+        for table in (sheets, watched):  # of files of their own; their metadata are every table's
+            table.metadata.create_all(self.db)
 
 
 def _open_sqlite(raw: Any, _record: object) -> None:

@@ -14,5 +14,5 @@ FAMILIES = (
     "memory",
 )
 """Measurements that can be asked for by name."""
-APART = ("growth",)
+APART = ("growth", "signals")
 """Those that are made only where they are asked for."""

@@ -18,13 +18,15 @@ from typing import Any, TypeVar
 
 from msgspec import Struct
 
+from engine.clock import now_ms
 from engine.errors import GridpatrolError
-from gridpatrol.bench import APART, FAMILIES, batches, growth, rules
+from gridpatrol.bench import APART, FAMILIES, batches, growth, rules, signals
 from gridpatrol.bench.batches import Run
 from gridpatrol.bench.door import Door, DoorRun, serving
 from gridpatrol.bench.duties import DutyRun
 from gridpatrol.bench.growth import Grown, Growth
 from gridpatrol.bench.interpreter import Interpreter, measure_interpreter
+from gridpatrol.bench.signals import SignalRun
 from gridpatrol.bench.timers import Lateness, measure_lateness
 from gridpatrol.source_tree import lab
 
@@ -88,6 +90,7 @@ class Bench(Struct, kw_only=True, omit_defaults=True):
     replay: rules.Replay | None = None
     rss_mib_1m_open: float | None = None
     growth: Growth | None = None
+    signals: SignalRun | None = None
     skipped: list[str]
     notes: list[str]
 
@@ -249,6 +252,13 @@ class Measuring:
                 urls = list(islice(fresh, len(sizes)))
                 found[database] = growth.measure_growth(urls, crowds, self.scale, self.rounds, told)
         self.done.growth = growth.together(found)
+
+    def signals(self) -> None:
+        """A minute of values of ten thousand devices."""
+        devices, begin = self.scaled(signals.DEVICES), now_ms() - 2 * 1000 * signals.SECONDS
+        pack = str(signals.write_pack(self.folder, devices))
+        with serving(next(self.files), self.folder, GRIDPATROL_PACK=pack) as door:
+            self.done.signals = signals.measure_signals(door, devices, signals.SECONDS, begin)
 
     def readable(self) -> None:
         """At low load: from an event to the case that shows it."""

@@ -31,8 +31,8 @@ def command(scale: float, only: tuple[str, ...], cluster: bool, as_json: bool) -
     """Measure the whole way of an event, from its bytes to the figures, on SQLite and on PostgreSQL: in batches, and
     through the door of a process that serves, with a load in a process of its own.
 
-    Only where it is asked for: `growth`, what an event costs beside ten million waiting cases. It takes some GB of the
-    disk of TMPDIR, and says how many before it begins.
+    Only where they are asked for: `growth`, what an event costs beside ten million waiting cases. It takes some GB of
+    the disk of TMPDIR, and says how many before it begins. And `signals`, a minute of values of ten thousand devices.
 
     With --cluster: throughput, share of the bare limit, latency under load and recovery of the distributed run, about
     seven minutes on two cores. It needs the source tree, whose lab/ runs Kafka and PostgreSQL.
@@ -43,6 +43,7 @@ def command(scale: float, only: tuple[str, ...], cluster: bool, as_json: bool) -
       gridpatrol bench --scale 0.1 --json
       gridpatrol bench --only door --only readable
       gridpatrol bench --only growth
+      gridpatrol bench --only signals
       gridpatrol bench --cluster
     """
     if cluster:
@@ -75,6 +76,12 @@ def command(scale: float, only: tuple[str, ...], cluster: bool, as_json: bool) -
     for measured in found.duties:
         duty_table(measured)
     growth_table(found)
+    if (run_of := found.signals) is not None:
+        click.echo(
+            f"\n{run_of.devices:,} devices at one value a second take {run_of.core_percent:.0f} % of a core, "
+            f"{run_of.cpu_us:.1f} us a value; as fast as they are answered {run_of.values_per_s:,} values a second. "
+            f"{run_of.episodes:,} of {run_of.episodes:,} episodes became cases."
+        )
     for line in (*found.skipped, *found.notes):
         click.echo(line)
 

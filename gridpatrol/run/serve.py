@@ -28,6 +28,7 @@ from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store.database import CHECKED_BYTES
 from engine.store.meta import write_meta
+from engine.value_taker import ValueTaker
 from engine.writer import Writer
 from gridpatrol import collector
 from gridpatrol.run.assessing import assessor_of
@@ -37,6 +38,7 @@ from gridpatrol.run.channels import channels_of
 from gridpatrol.run.comparing import CommandComparer
 from gridpatrol.run.endings import interrupted_by_sigterm, stopped_after
 from gridpatrol.run.kept_files import keeping
+from gridpatrol.run.signals import adapter_of
 from gridpatrol.run.wiring import DOOR, install_if_empty, writing
 
 log = logging.getLogger(__name__)
@@ -106,8 +108,12 @@ def serve(
     certificate = certified(settings)
     taken = take_address(settings.listen)
     try:
-        with interrupted_by_sigterm(), _writer(settings, prepare or install_if_empty) as writer:
-            _serve(writer, taken, certificate, opened, seconds)
+        with (
+            interrupted_by_sigterm(),
+            _writer(settings, prepare or install_if_empty) as writer,
+            adapter_of(writer, leased=bool(settings.kafka)) as adapter,
+        ):
+            _serve(writer, adapter, taken, certificate, opened, seconds)
     except KeyboardInterrupt:
         log.info("stopped before the door was open")
     finally:
@@ -148,6 +154,7 @@ def _writer(settings: Settings, prepare: Prepare) -> Iterator[Writer]:
 
 def _serve(
     writer: Writer,
+    adapter: ValueTaker,
     taken: socket.socket,
     certificate: ssl.SSLContext | None,
     opened: Callable[[str, Engine], None] | None,
@@ -163,7 +170,7 @@ def _serve(
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
         comparer, probe = CommandComparer(engine.settings), FileProbe(engine.settings.channels)
-        app = create_app(writer, database, closing=closing, channels=probe, comparer=comparer)
+        app = create_app(writer, database, closing=closing, channels=probe, comparer=comparerFileProbe(engine.settings.channels), taker=adapter)
         on_open = (lambda: opened(url, engine)) if opened else None
         settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
         server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)

@@ -18,6 +18,7 @@ from schemas.kinds.incident import INCIDENT
 from schemas.kinds.part import PART
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
+from schemas.kinds.signal import SIGNAL
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET
 from schemas.kinds.task import TASK
@@ -38,6 +39,7 @@ KINDS: tuple[Kind, ...] = (
     PART,
     APPROVAL,
     DOCKET,
+    SIGNAL,
     HOME,
 )
 

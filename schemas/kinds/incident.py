@@ -248,6 +248,33 @@ class Visited(EventData, frozen=True, kw_only=True):
     by: Code
 
 
+class Borne(EventData, frozen=True, kw_only=True):
+    """Another case bears an incident: what it is, and where. It speaks of that case, and tells it its end."""
+
+    about: CaseId
+    category: Code
+    source: Source
+    grid: Code
+    position: Position | None = None
+    department: Code | None = None
+    site: UnitCode | None = None
+    reference: Annotated[str, Meta(max_length=80)] | None = None
+
+    @property
+    def report(self) -> ReportSubmitted:
+        """The same as a report of it."""
+        return ReportSubmitted(
+            category=self.category,
+            source=self.source,
+            grid=self.grid,
+            position=self.position,
+            department=self.department,
+            site=self.site,
+            reference=self.reference,
+        )
+
+
+BORNE = "incident.borne"
 VISITED = "case.visited"
 VISITS: dict[str, type[EventData]] = {VISITED: Visited}
 """What a visit of an audit draw says to its case."""
@@ -256,7 +283,7 @@ INCIDENT = Kind(
     name="incident",
     sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD,
     facts=FACTS_OF_JOINT,
-    own=Joint,
+    own=Joint{BORNE: Borne},
     events={
         "report.submitted": EventType(
             ReportSubmitted,

@@ -53,6 +53,7 @@ ASKING = [
     ("GET", "/v1/pack", "actors"),
     ("GET", "/v1/locate", "actors"),
     ("GET", "/v1/similar", "actors"),
+    ("POST", "/v1/signals/values", "actors"),
     ("GET", "/v1/files/x", ""),
     ("PUT", "/v1/files/x", "actors"),
     ("GET", "/v1/outcomes?source=x", ""),

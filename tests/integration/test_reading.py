@@ -290,6 +290,7 @@ SPEAKS = {
     "/v1/locate",
     "/v1/similar",
     "/v1/outcomes",
+    "/v1/signals/values",
     "/v1/files/{sha256:str}",
     "/m/session",
     "/m/v1/pack",

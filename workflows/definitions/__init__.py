@@ -22,6 +22,7 @@ from workflows.definitions.incident import INCIDENT
 from workflows.definitions.part import PART
 from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
+from workflows.definitions.signal import SIGNAL
 from workflows.definitions.supervision import SUPERVISION
 from workflows.definitions.target import TARGET
 from workflows.definitions.task import TASK
@@ -45,6 +46,7 @@ KINDS: tuple[Definition, ...] = (
     PART,
     APPROVAL,
     DOCKET,
+    SIGNAL,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

@@ -41,7 +41,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import barring, birth, effects, joint, merging, sla, visiting
+from workflows import barring, bearing, birth, effects, joint, merging, sla, visiting
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -94,6 +94,7 @@ TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
     Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
     Transition("report.submitted", (AWAITED,), "reported"),
+    Transition(incident.BORNE, (AWAITED,), "reported"),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
     Transition("incident.reported_up", ("dissuading", "returned"), "reported"),
@@ -280,7 +281,10 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
     return None
 
 
-BIRTHS = {"report.submitted": Birth(birth.report, first_owner, birth.report_keys)}
+BIRTHS = {
+    "report.submitted": Birth(birth.report, first_owner, birth.report_keys),
+    incident.BORNE: Birth(birth.borne, birth.assign_borne),
+}
 
 
 def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speaker) -> Refusal | None:
@@ -393,7 +397,7 @@ EFFECTS: dict[str, Effect] = {
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,
-    "case.survivor_ended": merging.hear_end,
+    "case.survivor_ended": bearing.hear_end,
 }
 """Effects by trigger. A trigger without one only moves the case."""
 
@@ -432,7 +436,7 @@ INCIDENT = define(
     lapses="verification.lapsed",
     returns=("incident.returned",),
     resumes="incident.resumed",
-    at_end=merging.at_end,
+    at_end=bearing.at_end,
     tolerance=TOLERANCE,
     reads_home=True,
 )

@@ -19,6 +19,7 @@ from workflows.policy.assessment_rows import (
 )
 from workflows.policy.calendars import compile_calendars
 from workflows.policy.csv_tables import CODE, Columns, Row, plain, read_table, unseen_in
+from workflows.policy.device_rows import DEVICE_TYPES, DEVICES, SIGNALS, device_row, device_type_row, signal_row
 from workflows.policy.geometry import GEOJSON, Polygon, name_lost_polygons, read_polygons
 from workflows.policy.model import (
     BEAR,
@@ -133,6 +134,9 @@ TABLES = (
     CAMPAIGNS,
     NEIGHBOURS,
     APPROVALS,
+    DEVICE_TYPES,
+    DEVICES,
+    SIGNALS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -237,6 +241,9 @@ def _assemble(
         campaigns=each(CAMPAIGNS, campaign_row),
         neighbours=each(NEIGHBOURS, neighbour_row),
         approvals=each(APPROVALS, approval_row),
+        device_types=each(DEVICE_TYPES, device_type_row),
+        devices=each(DEVICES, device_row),
+        signals=each(SIGNALS, signal_row),
     )
     return pack, rows
 

@@ -16,6 +16,7 @@ from schemas.members import Position
 from workflows.clocks.calendar import Calendar, day_number, day_of_number, laid_out
 from workflows.clocks.limits import HOUR_MS, Kind, Limit
 from workflows.policy.borders import Borders, exact, snapped
+from workflows.policy.devices import Device, DeviceType, SignalRule
 from workflows.policy.geometry import Polygon
 from workflows.policy.model import (
     ActionRow,
@@ -92,6 +93,9 @@ class Policy:
         self.bodies: dict[str, Body] = {b.code: b for b in pack.bodies}
         self.neighbours: dict[str, Neighbour] = {n.code: n for n in pack.neighbours}
         self.sites: dict[str, Site] = {s.code: s for s in pack.sites}
+        self.device_types: dict[str, DeviceType] = {t.code: t for t in pack.device_types}
+        self.devices: dict[str, Device] = {d.code: d for d in pack.devices}
+        self.signals: dict[str, SignalRule] = {r.code: r for r in pack.signals}
         self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
             key = limit.definition, limit.listed, limit.clock, limit.category, limit.group

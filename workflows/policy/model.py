@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
+from workflows.policy.devices import Device, DeviceType, SignalRule
 from workflows.policy.registers import AuthorityRow, Body, Neighbour, ResponsibilityRow, Site
 
 
@@ -414,6 +415,9 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     campaigns: tuple[CampaignRow, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()  # who borders on the register: written to for joint work
     approvals: tuple[ApprovalRow, ...] = ()  # empty: nothing is applied for
+    device_types: tuple[DeviceType, ...] = ()
+    devices: tuple[Device, ...] = ()
+    signals: tuple[SignalRule, ...] = ()  # empty: no value becomes a signal
 
 
 def encode(pack: Pack) -> bytes:

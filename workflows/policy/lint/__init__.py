@@ -8,6 +8,7 @@ from workflows.policy.lint.assessment import lint_assessment
 from workflows.policy.lint.campaigns import lint_campaigns
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.delegation import lint_delegation
+from workflows.policy.lint.devices import lint_devices, lint_signals
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
 from workflows.policy.lint.neighbours import lint_neighbours
@@ -86,6 +87,8 @@ CHECKS = (
     lint_delegation,
     lint_targets,
     lint_fixings,
+    lint_devices,
+    lint_signals,
 )
 
 

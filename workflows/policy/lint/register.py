@@ -43,6 +43,9 @@ def lint_codes(context: LintContext) -> None:
         ("neighbours.csv", (neighbour.code for neighbour in context.pack.neighbours)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
         ("approvals.csv", (row.code for row in context.pack.approvals)),
+        ("device_types.csv", (each.code for each in context.pack.device_types)),
+        ("devices.csv", (device.code for device in context.pack.devices)),
+        ("signals.csv", (rule.code for rule in context.pack.signals)),
     )
     for file, codes in tables:
         first: dict[str, int] = {}
