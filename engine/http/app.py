@@ -119,7 +119,8 @@ def create_app(
 
     `shut` says why nothing is taken just now, empty when the door is open; `closing` ends the alert streams: set it
     before the HTTP server waits for its connections to end. `channels`: what this process knows of channels, for the
-    pages of operators; `comparer`: how it decides history under another pack for them. `taker`: what takes values of devices in this process.
+    pages of operators; `comparer`: how it decides history under another pack for them; `taker`:
+    what takes values of devices in this process.
     """
     context = DoorContext(writer, database, shut, closing)
     context.values = taker

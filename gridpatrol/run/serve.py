@@ -170,7 +170,7 @@ def _serve(
     log.info("serving", extra={"url": url, "database": stored, "partitions": engine.count})
     try:
         comparer, probe = CommandComparer(engine.settings), FileProbe(engine.settings.channels)
-        app = create_app(writer, database, closing=closing, channels=probe, comparer=comparerFileProbe(engine.settings.channels), taker=adapter)
+        app = create_app(writer, database, closing=closing, channels=probe, comparer=comparer, taker=adapter)
         on_open = (lambda: opened(url, engine)) if opened else None
         settings = msgspec.structs.replace(engine.settings, connections=room_for(engine.settings.connections))
         server = Server(app, closing, on_open, Gate(settings, engine.counters), certificate)

@@ -281,9 +281,9 @@ VISITS: dict[str, type[EventData]] = {VISITED: Visited}
 
 INCIDENT = Kind(
     name="incident",
-    sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD,
+    sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD | {BORNE: Borne},
     facts=FACTS_OF_JOINT,
-    own=Joint{BORNE: Borne},
+    own=Joint,
     events={
         "report.submitted": EventType(
             ReportSubmitted,

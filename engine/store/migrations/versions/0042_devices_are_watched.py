@@ -1,10 +1,10 @@
-"""Devices are watched: how far they have come, and what is to be said. Revision 0042, after 0039."""
+"""Devices are watched: how far they have come, and what is to be said. Revision 0042, after 0040."""
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = '0042'
-down_revision = '0039'
+down_revision = '0040'
 branch_labels = None
 depends_on = None
 
