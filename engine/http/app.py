@@ -40,8 +40,8 @@ from engine.http import (
     subscriptions,
     targets,
     tasks,
-    verifications,
     values,
+    verifications,
     words,
 )
 from engine.http.alerts import Feed

@@ -60,7 +60,10 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         ],
     ),
     (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
-    (signed_in_with("operator"), [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *audit.ROUTES, *what_if.ROUTES]),
+    (
+        signed_in_with("operator"),
+        [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *audit.ROUTES, *what_if.ROUTES],
+    ),
     (member.for_this_member, member.KNOWN),
     (member.for_this_speaker, member.SPOKEN),
     (member.for_this_reader, member.READ),
