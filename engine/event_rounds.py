@@ -61,7 +61,12 @@ class Rounds:
         self.outcomes = outcomes
         self.lines: dict[int, deque[Line]] = {partition: deque() for partition in engine.rows}
         self.span_ms = FOR_EVER_MS
-        with engine.database.read() as connection:
+        self.said: list[OutgoingRow] = []
+        self.load()
+
+    def load(self) -> None:
+        """Read what is on its way."""
+        with self.engine.database.read() as connection:
             found = sends.read_outgoing(connection, self.partitions.outgoing, ALL)
         self.said = [row for rows in found.values() for row in rows]
 
@@ -79,6 +84,7 @@ class Rounds:
                 last = min(last, first + LATER_MS - 1) if news <= first + LATER_MS else last
             if last < first + LATER_MS:
                 self.decide(last)
+                self.span_ms = max(self.span_ms, 2 * LATER_MS)
             else:
                 self.attempt(first, last)
 
@@ -108,7 +114,7 @@ class Rounds:
             if far.arrival:
                 self.span_ms = far.arrival - first
                 return self.decide(far.arrival - 1)
-            self.span_ms = (last - first) // 2
+            self.span_ms = max((last - first) // 2, LATER_MS - 1)
             return None
         except (DatabaseUnusable, StaleWriter):
             raise

@@ -79,6 +79,7 @@ def replay_events(
             if not begun and line.row.kind == "event":
                 begun = True
                 _begin(engine, line.row.stamp, {p for p, rows in planned.items() if rows})
+                rounds.load()
             held.append(line)
             if len(held) >= engine.partitions.limits.records:
                 _decide(rounds, held)
