@@ -17,10 +17,11 @@ import msgspec
 from msgspec import Struct, inspect, structs
 
 from schemas import facts
-from schemas.derived_ids import home_subject, part_subject
+from schemas.derived_ids import docket_subject, home_subject, part_subject
 from schemas.envelope import Envelope, Record, encode_record
 from schemas.events import EVENT_TYPES, canonical, trigger_of
 from schemas.kinds import SENDS
+from schemas.kinds.docket import BANNED, DOCKET, ENTERED, OPENED, Banned, Entered, Opened
 from schemas.members import EventData
 from workflows import decide, homes, saying, sla, succession
 from workflows.case import AWAITED, Case
@@ -28,6 +29,7 @@ from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send
 from workflows.definitions import DEFINITIONS
+from workflows.definitions.docket import AT_ONCE
 from workflows.permissions import forbid
 from workflows.policy.index import Policy
 from workflows.policy.model import Grid, Post
@@ -64,7 +66,23 @@ def rehearse(policy: Policy, at: int) -> Rehearsed:
         walk.walk(at)
         first = first or walk.beside.born
     rehearse_home(policy, at, done)
+    rehearse_docket(policy, at, done)
     return done
+
+
+def rehearse_docket(policy: Policy, at: int, done: Rehearsed) -> None:
+    """Let a docket hear of more approvals than it tells at once, and of a ban that concerns them all."""
+    samples, id_ = Samples(policy, DOCKET.name, at), docket_subject(policy.root)
+    case, said = Case(id=id_), [Send(id_, OPENED, Opened(), DOCKET.name)]
+    for number in range(AT_ONCE + 1):
+        said.append(Send(id_, ENTERED, Entered(approval=samples.subject(number), grid=policy.root)))
+    said.append(Send(id_, BANNED, Banned(grid=policy.root, by=samples.subject(0))))
+    for number, send in enumerate(said, 1):
+        cause = facts.Cause(type=SENT, source=samples.subject(0), id=f"1.{number}", occurred=at)
+        case = decide.hear(case, Sent(send, cause, at, at), policy, decide.ALONE).case
+    if case.next_at is not None:
+        done.triggers.add((DOCKET.name, DEFINITIONS[DOCKET.name].wakes, case.state))
+        decide.fire(case, case.next_at + 1, policy, policy, decide.ALONE)
 
 
 def rehearse_home(policy: Policy, at: int, done: Rehearsed) -> None:
@@ -296,7 +314,8 @@ class Samples:
         self.policy, self.definition = policy, definition
         self.years = [target.year for target in pack.targets]
         leaf = leaf_of(policy, at).code
-        path, self.home = policy.path(leaf), policy.home(leaf)
+        path = policy.path(leaf)
+        self.home = policy.root if DEFINITIONS[definition].of_approvals else policy.home(leaf)
         lead = next((d.code for d in pack.departments if d.grid in path), "none")
         near = [p for p in pack.posts if p.grid in path and not p.vacant and policy.stands(p, at)]
         near = [p for p in near if p.department in ("", lead)] or near

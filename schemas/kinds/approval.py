@@ -67,7 +67,6 @@ class Referred(EventData, frozen=True, kw_only=True):
     """Something of it is handed to the police desk or the enforcement team (移送)."""
 
     body: Body
-    reason: Sealed | None = None
 
 
 class Reported(EventData, frozen=True, kw_only=True):
@@ -306,7 +305,7 @@ APPROVAL = Kind(
         "approval.paused": EventType(Paused, "中止计时", {"ground": "papers", "note": "…"}, "Stop the time"),
         "approval.resumed": EventType(Resumed, "恢复计时", {"ground": "papers"}, "Let the time go on"),
         "approval.visited": EventType(HomeVisited, "上门服务", {}, "Visit the applicant"),
-        "approval.referred": EventType(Referred, "移送", {"body": "police_desk", "reason": "…"}, "Refer"),
+        "approval.referred": EventType(Referred, "移送", {"body": "police_desk", "note": "…"}, "Refer"),
         "approval.referral_answered": EventType(
             Reported, "移送结果", {"body": "police_desk", "outcome": "case_filed"}, "What came of a referral"
         ),
@@ -322,7 +321,6 @@ APPROVAL = Kind(
     own=Approval,
     words={
         "ordinary": ("普通", "ordinary"),
-        EMERGENCY: ("应急", "emergency"),
         "papers": ("补正材料", "papers to be completed"),
         "hearing": ("听证", "a hearing"),
         "assessment": ("技术评估", "a technical assessment"),

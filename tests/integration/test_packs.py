@@ -113,8 +113,11 @@ def test_weiyang_dissuades_first_whatever_a_leaf_finds():
     assert all(category.dissuade for category in load_pack("weiyang").categories)
 
 
-def test_every_limit_of_weiyang_is_called_our_proposal():
-    assert {row.basis for row in load_pack("weiyang").limits} == {"our proposal"}
+def test_every_limit_of_weiyang_is_called_our_proposal_and_those_of_approvals_say_what_is_ours():
+    limits = load_pack("weiyang").limits
+    assert {row.basis for row in limits if row.definition != "approval"} == {"our proposal"}
+    said = [row.basis for row in limits if row.definition == "approval"]
+    assert said and all(basis.endswith("is ours") for basis in said)
 
 
 def test_in_weiyang_the_whole_takes_longer_than_its_parts_and_no_warning_comes_before_its_clock():

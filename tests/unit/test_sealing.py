@@ -77,6 +77,8 @@ def test_what_the_rules_need_stays(kind):
         "description",
         "reporter_name",
         "reporter_contact",
+        "applicant",
+        "project",
         "text",
         "requirement",
         "ground",

@@ -42,7 +42,7 @@ from workflows.clocks.calendar import DayRule
 from workflows.clocks.limits import parse_limit
 from workflows.decide import fire, recalculate, take
 from workflows.policy.index import Policy
-from workflows.policy.model import LimitRow, RungRow
+from workflows.policy.model import ESCALATE, LimitRow, RungRow
 
 
 def limits(*rows: tuple[Any, ...], **more: Any) -> tuple[LimitRow, ...]:
@@ -410,7 +410,7 @@ def test_alerts_are_resolved_when_the_clock_stops():
 @pytest.mark.mechanism("M25")
 def test_escalation_by_timeout_only_where_the_pack_says_so():
     """Off in the sample: its plan escalates on authority, coordination and borders, not on time."""
-    assert not [row for row in weiyang().pack.rungs if row.act]
+    assert not [row for row in weiyang().pack.rungs if row.act == ESCALATE]
     ladder = (rung("handle", "due", "at", act="escalate"),)
     rules = small(rungs=ladder, limits=limits(("handle", "4工作时"), ("accept", "1工作时")))
     story = handling(rules)

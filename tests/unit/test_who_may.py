@@ -14,6 +14,7 @@ import pytest
 from gridpatrol.render import readme
 from gridpatrol.render.permissions import WAYS, Situation, leaf_under, situations, triggers_of
 from schemas.events import EVENTS
+from schemas.kinds.approval import Approval, Line
 from schemas.kinds.assessment import COMPUTED, SAMPLE, Assessment
 from schemas.kinds.draw import Draw
 from schemas.kinds.duty import Duty
@@ -98,6 +99,13 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
             per="month",
             ends=NOW + DAY,
         )
+    if kind.of_approvals:
+        found.category = "eia-form"
+        found.own = Approval(grid=found.path[-1], lines=(Line(purpose="fee", amount_fen=1, day=20260302),))
+        if trigger == "approval.referral_answered":
+            found.own = Approval(grid=found.path[-1], referrals=("police_desk",))
+        if trigger == "approval.resumed":
+            found.own = Approval(grid=found.path[-1], pauses=("papers",))
     if kind.name == "assessment":
         found.own = Assessment(card="TOWN-QUARTER", period="2026-Q1", as_of=NOW, hash=SAMPLE)
     return found
@@ -124,6 +132,8 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
         if kind.name == "draw":
             past = {"since": instant(NOW - 2 * DAY), "before": instant(NOW - DAY)}
             variants = [{"share": 5, "grid": grid, **past}]
+        if kind.of_approvals:
+            variants, case.id = [{"matter": "eia-form", "grid": grid}], subject("XA", 1)
         if kind.of_actions:
             variants = [{"action": "letter", "grid": grid}]
         if trigger == COMPUTED:

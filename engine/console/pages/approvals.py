@@ -1,5 +1,5 @@
-"""审批: what is applied for, until when by the promise and by the law, and why the time stands still. What may be said of
-one is offered on its own page."""
+"""审批: what is applied for, until when by the promise and by the law, and why the time stands still. What may be said
+of one is offered on its own page."""
 
 from typing import Annotated, Any
 
