@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import facts
+from schemas.kinds.responsibility import ResponsibilityChanged
 from schemas.kinds.supervision import SupervisionContested
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
@@ -17,7 +18,13 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "check": (facts.Held, facts.Moved),
     "assigned": (facts.Held, facts.Moved, facts.Resumed),
     "looped": (facts.Reworked, facts.Reopened),
-    ASKED: (facts.Proposed, facts.ExemptionRequested, facts.ExemptionAppealed, SupervisionContested),
+    ASKED: (
+        facts.Proposed,
+        facts.ExemptionRequested,
+        facts.ExemptionAppealed,
+        SupervisionContested,
+        ResponsibilityChanged,
+    ),
     "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided, facts.ExemptionDecided),
     "merged": (facts.Moved, facts.Absorbed),
     "ended": (facts.Moved, facts.SurvivorEnded),
