@@ -100,7 +100,7 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto", "negative"),
 )
 CAMPAIGNS = Columns(
     "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")
@@ -369,6 +369,7 @@ def action_row(row: Row) -> ActionRow:
         basis=row.text("basis"),
         lists=row.yes("lists"),
         veto=row.yes("veto"),
+        negative=row.yes("negative"),
     )
 
 

@@ -294,6 +294,7 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""  # where it comes from
     lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
     veto: bool = False  # one-vote veto: it stands in the year's sheet as a grade beside the score (M124)
+    negative: bool = False  # once served, it stands on the negative list of the unit (负面清单, M113)
 
 
 class CampaignRow(Struct, frozen=True, omit_defaults=True):
@@ -362,6 +363,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
     untrained: Literal["", "remark", "refuse"] = ""  # what a post of a kind says before it is trained (M50)
     root_cause: Literal["optional", "required"] = "optional"  # whether a closing has to name one (M99)
+    negative_list: tuple[str, ...] = ()  # roles whose posts read the negative list (M113); empty: nobody
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
