@@ -38,7 +38,9 @@ SEED = 311
 EVERY = 3
 """After so many days offices look at what they have in hand."""
 IN_HAND = ("supervision", "task", "assessment", "visit", "incident", "service_request")
-LATE = 40
+ASSESSED = 2
+"""The assessor takes its turns on one of so many of these days: sheets are computed anew whenever something has moved."""
+LATE = 65
 """So many days after a month ends that ends a quarter, what was missed in it is excused."""
 Show = Callable[[int], None]
 
@@ -91,7 +93,7 @@ def play(engine: Engine, locality: Locality, wanted: Wanted, show: Show = lambda
     year, offices = Year(locality, wanted.year, wanted.seed), Offices(locality, wanted.seed)
     left, said = iter(year.events(wanted.incidents, wanted.rounds)), 0
     event, watched, words = next(left, None), set[str](), list[dict[str, Any]]()
-    assessor, before = assessor_in(engine), year.begin
+    assessor, before, turns = assessor_in(engine), year.begin, 0
     day = date(wanted.year, 1, 1 + wanted.every)
     while day <= date(wanted.year + 1, 1, 1) + timedelta(days=AFTER):
         stop, planned = year.at(day, 16 * 60), list[dict[str, Any]]()
@@ -99,7 +101,8 @@ def play(engine: Engine, locality: Locality, wanted: Wanted, show: Show = lambda
             planned.append(event)
             event = next(left, None)
         said += say(engine, list(merge(planned, words, key=arrival)), f"{locality.policy.pack.code}-{day}", stop)
-        while assessor.turn():
+        turns += 1
+        while turns % ASSESSED == 0 and assessor.turn():
             pass
         draw_all(engine)
         with engine.database.read() as connection:
