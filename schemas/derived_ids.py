@@ -65,6 +65,13 @@ def part_subject(home: str, lead: str, owner: str, count: int) -> str:
     return f"{home}.{_uuid('|'.join((SCHEME, home, 'part', lead, owner, str(count))), instant_of(lead))}"
 
 
+def asked_subject(home_case: str, body: str, hash_: str) -> str:
+    """The id of the case by which the home of a body asks that its list be signed as of a hash: the same whenever that
+    list becomes active. Its milliseconds are those of the case of the home."""
+    named = "|".join((SCHEME, home_case, "responsibility", body, hash_))
+    return f"{home_of(home_case)}.{_uuid(named, instant_of(home_case))}"
+
+
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)

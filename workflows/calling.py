@@ -8,20 +8,24 @@
 4. The case tells nothing of it: until it is served nobody who reads the case is to know.
 5. Where it turns out that the deadline was met, what its rungs have called for is told so. It is withdrawn if nobody
    has decided it, else whoever reviews it sees that.
-6. About a supervision nothing is called for: one that is late is raised a level.
+6. Its id can be foretold. Where somebody has begun another case under it beforehand, the rung bears its own under the
+   next id that follows from the same: nobody keeps a rung from being heard by being there first.
+7. About a supervision nothing is called for: one that is late is raised a level.
 """
 
 from schemas import facts
 from schemas.derived_ids import called_subject
 from schemas.kinds import supervision
-from schemas.kinds.supervision import CALLED_FOR, CONTRADICTED, CalledFor
+from schemas.kinds.supervision import CALLED_FOR, CONTRADICTED, CalledFor, Supervision
 from schemas.members import EventData
 from workflows import holding
-from workflows.case import Clock
+from workflows.case import AWAITED, Clock
 from workflows.decision import Decision
 from workflows.policy.model import RungRow
 
 KIND = supervision.SUPERVISION.name
+MOST_TAKEN = 8
+"""So many ids of what a rung calls for are looked at, where others have taken them."""
 
 
 def call_for(d: Decision, clock: Clock, row: RungRow) -> None:
@@ -41,7 +45,7 @@ def call_for(d: Decision, clock: Clock, row: RungRow) -> None:
         rung=row.rung,
         at=at,
     )
-    d.send(called_id(case.id, clock, row.calls_for), CALLED_FOR, data, bears=KIND)
+    d.send(called_id(d, clock, row.calls_for), CALLED_FOR, data, bears=KIND)
 
 
 def take_back(d: Decision) -> None:
@@ -51,12 +55,18 @@ def take_back(d: Decision) -> None:
         if isinstance(fact, facts.ClockContradicted):
             ladder = d.rules.ladder(fact.clock, case.definition, case.category)
             for action in sorted({row.calls_for for row, _ in ladder} - {""}):
-                called = called_id(case.id, fact, action)
+                called = called_id(d, fact, action)
                 if d.find(called) is not None:
                     d.send(called, CONTRADICTED, EventData())
 
 
-def called_id(case: str, clock: Clock | facts.ClockContradicted, action: str) -> str:
-    """The id of what the rungs of a clock call for."""
-    name = clock.name if isinstance(clock, Clock) else clock.clock
-    return called_subject(case, KIND, name, clock.level, clock.cycle, clock.target, action)
+def called_id(d: Decision, clock: Clock | facts.ClockContradicted, action: str) -> str:
+    """The id of what the rungs of a clock call for: the first one that they have borne, or that nobody has."""
+    name, found = clock.name if isinstance(clock, Clock) else clock.clock, ""
+    for turn in range(MOST_TAKEN):
+        named = f"{action}|{turn}" if turn else action
+        found = called_subject(d.case.id, KIND, name, clock.level, clock.cycle, clock.target, named)
+        other = d.find(found)
+        if other is None or other.state == AWAITED or (isinstance(other.own, Supervision) and other.own.clock):
+            break
+    return found

@@ -8,7 +8,8 @@
    number in one firing, and goes on at the same instant in the next one. Births come up within a spread; as soon as the
    home knows of a further activation they wait no longer.
 3. An activation comes up a millisecond before its arrival. What was owed under the pack before and stands no more under
-   the new one ends, in the period that holds its arrival; what is over stays as it is.
+   the new one ends, in the period that holds its arrival; what is over stays as it is. A list of responsibilities that
+   is another one under the new pack asks those who sign it anew, once for each hash of it.
 4. What ends on a day within its period, as the active pack says (`valid_to`), ends with the last millisecond of that
    day. It waits for no spread: nobody is told of what a post owes that is no longer there.
 5. What lies wholly within a silence is owed by nobody; the home tells each such silence once.
@@ -22,9 +23,10 @@ from weakref import WeakKeyDictionary
 from msgspec import Struct, structs
 
 from schemas import facts
-from schemas.derived_ids import HOME, derived_subject, instant_of
+from schemas.derived_ids import HOME, asked_subject, derived_subject, instant_of
 from schemas.envelope import is_subject
 from schemas.kinds.home import Home, Turned, Unobserved
+from schemas.kinds.responsibility import CHANGED, RESPONSIBILITY, Changed
 from schemas.partition import home_of
 from workflows.case import AWAITED, Case
 from workflows.clocks.calendar import Calendar
@@ -35,6 +37,7 @@ from workflows.listing import listing_of
 from workflows.machine import Bears, Owed
 from workflows.periods import SPREAD_MS, Period, first_instant, holding, last_instant, next_period, spread_of
 from workflows.policy.index import Policy
+from workflows.responsibility import changed_lists
 
 SILENCE_MS = 7 * 86_400_000
 """Arrivals that lie further apart are a silence."""
@@ -203,9 +206,12 @@ def enter(case: Case, at: int, course: Course) -> Decision:
     policy, home = course.pack(packs), home_of(case.id)
     d = Decision(case, policy, policy, at, at)
     path = policy.path(home)
+    before = course.pack(packs - 1) if packs > 1 else policy
+    follows = bool(changed_lists(before, policy).get(home))  # as it goes on, at this same instant
     if not case.opened:
         d.tell(facts.Born(definition=HOME, policy=policy.hash, by="", path=path, occurred=at, judged=at))
         d.tell(facts.Moved(trigger="pack.activated", was=AWAITED, state=ENTERED, judged=at))
+    packs, policy = (packs - 1, before) if follows else (packs, policy)
     turn(d, Home(packs=packs, pack=policy.hash, upto=at), course)
     return d
 
@@ -254,10 +260,23 @@ def end(d: Decision, own: Home, course: Course) -> Home:
 
 
 def follow(d: Decision, own: Home, course: Course) -> Home:
-    """Follow an activation: what stood under the pack before and stands no more ends, as much as one firing may."""
+    """Follow an activation, as much as one firing may: what stood under the pack before and stands no more ends, and
+    lists of responsibilities that have changed ask anew."""
     after = structs.replace(own, packs=own.packs + 1, pack=d.register.hash, upto=max(own.upto, d.instant), index=0)
-    index = call_off(d, lost(d.rules, d.register, home_of(d.case.id), d.instant + 1), own.index)
-    return after if index is None else structs.replace(own, index=index)
+    home = home_of(d.case.id)
+    gone = lost(d.rules, d.register, home, d.instant + 1)
+    index = call_off(d, gone, own.index)
+    if index is not None:
+        return structs.replace(own, index=index)
+    changed = changed_lists(d.rules, d.register).get(home, ())
+    for place in range(max(0, own.index - len(gone)), len(changed)):
+        if len(d.sends) == AT_ONCE:
+            return structs.replace(own, index=len(gone) + place)
+        body, hash_ = changed[place]
+        d.send(
+            asked_subject(d.case.id, body, hash_), CHANGED, Changed(body=body, list=hash_), bears=RESPONSIBILITY.name
+        )
+    return after
 
 
 def call_off(d: Decision, gone: Sequence[tuple[str, Bears]], first: int) -> int | None:

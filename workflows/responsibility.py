@@ -8,6 +8,7 @@ its posts sign it. Pure.
    as the list has this hash, and the post the days from which it stands: who takes over signs anew.
 """
 
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -61,3 +62,31 @@ def signers(register: Policy, body: Body) -> tuple[str, ...]:
     posts = body.posts or (tuple(register.posts_of(body.department)) if body.department else ())
     known = (register.posts[code] for code in posts if code in register.posts)
     return tuple(p.code for p in known if not (p.vacant or p.machine or p.role in OWES_NOTHING))
+
+
+def told_of_change(register: Policy, code: str) -> tuple[str, ...]:
+    """Who is told that the list of a body has changed: the posts that sign it, and those that sign for the party and
+    the government of its grid (党政同责), apart from the departments of that government."""
+    body = register.bodies.get(code)
+    if body is None:
+        return ()
+    owners = (
+        each
+        for each in register.pack.bodies
+        if each.grid == body.grid and each.kind in ("party", "government") and not each.department
+    )
+    return tuple(dict.fromkeys(post for each in (body, *owners) for post in signers(register, each)))
+
+
+@lru_cache(maxsize=8)
+def changed_lists(old: Policy, new: Policy) -> dict[str, tuple[tuple[str, str], ...]]:
+    """By home the bodies whose list is another one under a pack than under the one before, or a new one, with the hash
+    of it. A list that is gone asks nothing."""
+    found = dict[str, list[tuple[str, str]]]()
+    for body in new.pack.bodies if new is not old and new.hash != old.hash else ():
+        if not duties_of_body(new, body.code) or body.grid not in new.grids:
+            continue
+        before, hash_ = old.bodies.get(body.code), list_hash(new, body)
+        if before is None or list_hash(old, before) != hash_:
+            found.setdefault(new.home(body.grid), []).append((body.code, hash_))
+    return {home: tuple(lists) for home, lists in found.items()}

@@ -8,8 +8,11 @@ from litestar.di import NamedDependency
 from litestar.params import PathParameter, QueryParameter
 
 from engine.http.context import DoorContext
+from engine.http.operator import act
 from engine.http.performance import Definition, figures
-from engine.principals import Principal
+from engine.http.problems import busy
+from engine.operations.auditing import NotAudited, audit_report
+from engine.principals import Operator, Principal
 from engine.reports.files import format_of
 from engine.reports.making import REPORTS, report_of
 from engine.reports.reading import ReportQuestion, Source
@@ -27,6 +30,13 @@ ReportGrid = Annotated[
 ]
 ReportAt = Annotated[str, QueryParameter(description="RFC 3339 with a zone: as known at this instant.")]
 ReportCase = Annotated[str, QueryParameter(description="Of a letter: the id of the supervision.")]
+ReportPost = Annotated[
+    str,
+    QueryParameter(
+        description="Of a letter: the post, one of the reader's own, for which its ground is in it. Of the negative "
+        "list: the post that reads it. That reading is in the audit before it is answered."
+    ),
+]
 ReportFormat = Annotated[str, QueryParameter(name="format", description="html (without one), xlsx, docx or csv.")]
 
 
@@ -40,12 +50,14 @@ async def make_report(
     definition: Definition = "",
     at: ReportAt = "",
     id: ReportCase = "",
+    post: ReportPost = "",
     format_: ReportFormat = "html",
 ) -> Response[bytes]:
     """Bulletins (通报), rankings, the data of a debrief (述职), the ledger of leaders' rounds, evidence for a review,
-    and the letter of a supervision (督办函), made for this answer from what the other routes answer to the same reader:
-    no figure is the report's own. The text is in Chinese. HTML prints on A4 and fetches nothing."""
-    question = ReportQuestion(period=period, grid=grid, definition=definition, at=at, id=id)
+    the letter of a supervision (督办函) and the negative list (负面清单), made for this answer from what the other
+    routes answer to the same reader: no figure is the report's own. The text is in Chinese. HTML prints on A4 and
+    fetches nothing."""
+    question = ReportQuestion(period=period, grid=grid, definition=definition, at=at, id=id, post=post)
     return await report_answer(context, request.user, name, question, format_)
 
 
@@ -58,8 +70,14 @@ async def report_answer(
     document = await figures(
         context,
         reader,
-        lambda connection, readable: report_of(name, Source(connection, policies, now, readable), question),
+        lambda connection, readable: report_of(name, Source(connection, policies, now, readable, reader), question),
     )
+    if document.read_by:
+        operator, of = Operator(f"{reader.name}:{document.read_by}", "http"), document.read_of
+        try:
+            await act(context, lambda engine: audit_report(engine.database, operator, name, of))
+        except NotAudited as error:
+            raise busy(error.message, error.remedy) from error
     body = await context.aside(partial(written.write, document))
     headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
     if format_ == "html":

@@ -74,6 +74,20 @@ def audit_inspection(database: Database, reader: Operator, grid: str, what: str)
         raise NotAudited(f"the feed of {grid} is not shown, for nobody could see who read it: {why}") from error
 
 
+def audit_report(database: Database, reader: Operator, name: str, object_: str) -> None:
+    """Audit that somebody reads a report in which more stands than figures: the words of a letter's case, or the
+    negative list of a grid, before anybody sees it. NotAudited."""
+    if name == "letter":
+        return audit_words(database, reader, object_, contact=False)
+    try:
+        with database.begin() as connection:
+            audit.write(connection, reader, Act.NEGATIVE_READ, object_, audit.DONE)
+    except FAILURES as error:
+        known = unusable(error)
+        why = known.message if known else "the database refuses the row"
+        raise NotAudited(f"the report of {object_} is not shown, for nobody could see who read it: {why}") from error
+
+
 def audit_words(database: Database, reader: Operator, case: str, *, contact: bool) -> None:
     """Audit that somebody reads the words of a case, before anybody sees them. NotAudited."""
     try:

@@ -75,7 +75,9 @@ class Section(NamedTuple):
 
 
 class Document(NamedTuple):
-    """A report. `lead` is its answer in one sentence, `facts` say what it is made of, `at` (ms UTC) as of when."""
+    """A report. `lead` is its answer in one sentence, `facts` say what it is made of, `at` (ms UTC) as of when.
+    `read_by` is the post for which more stands in it than figures, of the case or grid `read_of`: that reading is
+    audited before it is handed out (`engine.operations.auditing.audit_report`)."""
 
     stem: str  # of the names of its files
     title: str
@@ -84,6 +86,8 @@ class Document(NamedTuple):
     facts: tuple[tuple[str, str], ...]
     sections: tuple[Section, ...]
     at: int
+    read_by: str = ""
+    read_of: str = ""
 
 
 def share_of(rate: Rate) -> Share:

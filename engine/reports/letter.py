@@ -1,7 +1,8 @@
 """The letter of a supervision (督办函) as it was served: by the case as it stood in that step, and nothing that came
 later.
 
-What people wrote is sealed and not in it: who drafts the letter fills it in.
+What people wrote is sealed and not in it: who drafts the letter fills it in. For a post that reads it the ground of the
+proposal stands there; whoever hands such a letter out has audited the reading before (`Document.read_by`).
 """
 
 from engine.reports.document import Document, Section
@@ -11,6 +12,7 @@ from engine.views.incident_detail import read_case
 from engine.views.local_times import LocalClock
 from engine.views.names import Names
 from engine.views.questions import BadQuestion
+from engine.views.words import incident_words
 from schemas import facts
 from schemas.kinds.supervision import Supervision, SupervisionServed
 from schemas.short_numbers import short_number, spoken
@@ -19,7 +21,8 @@ from workflows.case import Case
 from workflows.definitions import CLOCKS, is_concealed
 from workflows.definitions.supervision import SUPERVISION
 
-GROUND = "事由：（由承办单位填写）"
+GROUND = "事由："
+TO_FILL_IN = "（由承办单位填写）"
 
 
 def letter(reading: ReportReading) -> Document:
@@ -36,6 +39,7 @@ def letter(reading: ReportReading) -> Document:
         raise BadQuestion(
             "id", "this supervision has not been served: there is no letter of it so far", "ask once it is"
         )
+    ground = ground_of(reading) if reading.question.post else TO_FILL_IN
     case = as_served(reading, id_)
     action, _ = names.titles(case.category)
     own = case.own
@@ -46,7 +50,14 @@ def letter(reading: ReportReading) -> Document:
     asks = [f"请于 {clock.minute(each.due)} 前{CLOCKS[each.name][0]}。" for each in due] if own.answer else []
     yuan = f"{own.amount_fen // 100}.{own.amount_fen % 100:02d}"
     amount = [f"金额：{yuan} 元（{own.count} 项）。"] if own.amount_fen else []
-    told = [f"{unit}：", f"现就下列事项予以{action}。", *matter(reading, case, own), GROUND, *amount, *asks]
+    told = [
+        f"{unit}：",
+        f"现就下列事项予以{action}。",
+        *matter(reading, case, own),
+        f"{GROUND}{ground}",
+        *amount,
+        *asks,
+    ]
     served, notice = clock.minute(own.served), names.register.pack.notice
     return Document(
         stem=f"letter-{short_number(id_)}",
@@ -56,7 +67,21 @@ def letter(reading: ReportReading) -> Document:
         facts=(("编号", spoken(short_number(id_))), ("送达", served), *([("说明", notice)] if notice else [])),
         sections=(Section("", (*told, office, served[:10])),),
         at=own.served or 0,
+        read_by=reading.question.post,
+        read_of=id_,
     )
+
+
+def ground_of(reading: ReportReading) -> str:
+    """What its proposal gives as its ground, as the post of the question reads it. Raises Unanswerable: NotReadable
+    where that post does not read the words of this supervision. Where none was written, or it was erased, it is to be
+    filled in."""
+    source, question = reading.source, reading.question
+    found = incident_words(
+        source.connection, source.policies, question.id, question.post, source.principal, source.now, source.readable
+    )
+    texts = [word.text for step in found.steps for word in step.words if word.member == "ground"]
+    return texts[0] if texts else TO_FILL_IN
 
 
 def as_served(reading: ReportReading, id_: str) -> Case:

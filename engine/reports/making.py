@@ -8,6 +8,7 @@ from engine.reports.debrief import debrief
 from engine.reports.document import Document
 from engine.reports.evidence import evidence
 from engine.reports.letter import letter
+from engine.reports.negative import negative_list
 from engine.reports.ranking import ranking
 from engine.reports.reading import ReportQuestion, ReportReading, Source
 from engine.reports.rounds import rounds
@@ -21,7 +22,7 @@ class Report(NamedTuple):
     en: str
     length: str
     make: Callable[[ReportReading], Document]
-    of_a_period: bool = True  # else it is of one case
+    of_a_period: bool = True  # else it is of one case, or read by a post alone
 
 
 REPORTS = {
@@ -31,6 +32,7 @@ REPORTS = {
     "debrief": Report("年度述职", "Yearly debrief", "year", debrief),
     "rounds": Report("领导包抓督导记录", "Leaders' rounds", "month", rounds),
     "evidence": Report("第三方审核材料", "Evidence for a third-party review", "year", evidence),
+    "negative-list": Report("负面清单", "Negative list", "year", negative_list, of_a_period=False),
     "letter": Report("督办函", "Letter of supervision", "month", letter, of_a_period=False),
 }
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.principals import LOCAL, Principal
 from engine.reports.document import Section
 from engine.store.database import Connection
 from engine.views.assessment import bounds
@@ -37,22 +38,25 @@ LISTED_MOST = 2000
 
 class ReportQuestion(Struct, frozen=True, kw_only=True):
     """Which report, as texts. Without a period it is the one that holds the present day; without a grid all that the
-    reader reads, which must be one subtree. `id` is the case of a report that is about one."""
+    reader reads, which must be one subtree. `id` is the case of a report that is about one; `post` is for whom a report
+    is read that has more than figures."""
 
     period: str = ""  # 2026, 2026-H1, 2026-Q3, 2026-08, or a local day in it
     grid: str = ""
     definition: str = ""
     at: str = ""  # as of this instant, as known then
     id: str = ""
+    post: str = ""
 
 
 class Source(NamedTuple):
-    """Whom a report asks: one snapshot of a database, as a reader reads it."""
+    """Whom a report asks: one snapshot of a database, as a reader reads it. `principal`: who speaks for a post."""
 
     connection: Connection
     policies: Policies
     now: int
     readable: Readable
+    principal: Principal = LOCAL
 
 
 class ReportReading:
@@ -60,7 +64,7 @@ class ReportReading:
     Raises Unanswerable where the question has no answer."""
 
     def __init__(self, source: Source, question: ReportQuestion, length: str) -> None:
-        connection, policies, now, readable = source
+        connection, policies, now, readable, _ = source
         names = active_names(connection, policies)
         check_definition(question.definition)
         kind = question.definition or names.register.pack.options.main_definition or REFERENCE

@@ -14,6 +14,7 @@ from schemas.derived_ids import home_subject
 from schemas.partition import partition_of
 from workflows import homes
 from workflows.policy.index import Policy
+from workflows.responsibility import changed_lists
 
 
 class Entering(Struct, frozen=True):
@@ -51,6 +52,12 @@ def note_silence(row: PartitionRow, arrival: int, active: Policy | None, count: 
         known = msgspec.json.decode(row.silences or "[]", type=list[tuple[int, int]])
         if (row.clock, arrival) not in known:
             row.silences = msgspec.json.encode([*known, (row.clock, arrival)]).decode()
+
+
+def asked_anew(row: PartitionRow, old: Policy, new: Policy, count: int) -> list[str]:
+    """The ids of the homes of a partition in which a list of responsibilities is another one under the new pack."""
+    known = changed_lists(old, new)
+    return sorted(home_subject(home) for home in known if partition_of(home, count) == row.partition)
 
 
 def subjects_of(row: PartitionRow, policies: Iterable[Policy], count: int) -> list[str]:

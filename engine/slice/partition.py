@@ -353,15 +353,19 @@ class PartitionRun:
         self.ended = True
 
     def _enter_homes(self, active: Policy, at: int) -> None:
-        """Let the homes of the partition come up: those in which something is owed, and those that are there already.
+        """Let the homes of the partition come up: those in which something is owed, or a list has changed, and those
+        that are there already.
 
-        Where neither this pack nor the one before lets time bear anything, nothing is read and nothing is written.
+        Where neither this pack nor the one before lets time bear anything, and no list is another one, nothing is read
+        and nothing is written.
         """
         last_two = [self.reads.policy(digest) for digest, _ in entering.activations_of(self.row)[-2:]]
-        ids = entering.subjects_of(self.row, last_two, self.count)
+        asked = entering.asked_anew(self.row, last_two[0], last_two[-1], self.count)
+        ids = sorted({*entering.subjects_of(self.row, last_two, self.count), *asked})
         if not ids:
             return
-        owing, found = {*entering.subjects_of(self.row, [active], self.count)}, list[entering.Entering]()
+        owing = {*entering.subjects_of(self.row, [active], self.count), *asked}
+        found = list[entering.Entering]()
         self.reads.fetch(ids, standing_too=False)
         for id_ in ids:
             case, due = self.reads.cases.get(id_), self.reads.due_at.get(id_)

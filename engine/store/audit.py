@@ -45,6 +45,7 @@ class Act(StrEnum):
     PRINCIPAL_WITHDRAWN = "principal.withdrawn"
     WORDS_READ = "words.read"
     VIOLATIONS_READ = "violations.read"
+    NEGATIVE_READ = "negative_list.read"
     ARCHIVE_ORDERED = "archive.ordered"
     ARCHIVE_WRITTEN = "archive.written"
     ARCHIVE_RETURNED = "archive.returned"

@@ -6,16 +6,21 @@ from collections.abc import Callable, Iterator
 from engine.store import assessments
 from engine.store.database import Connection
 from engine.store.figures import Selection
+from engine.views.deductions import supervisions
 from engine.views.figure_question import select
 from engine.views.questions import BadQuestion
+from schemas.kinds.home import Listing
+from schemas.kinds.supervision import Supervision
 from workflows.assessment.cards import BY_KIND, Card
 from workflows.assessment.expected import expected
 from workflows.assessment.scoring import Rows, Subject, Tally
 from workflows.assessment.terms import EXPECTED, Counted, Weights, add_up, clock_of_result, own_posts, weights_of
 from workflows.definitions import DEFINITIONS, REFERENCE
 from workflows.machine import Definition
+from workflows.periods import Period, last_instant
 from workflows.policy.index import Policy
 from workflows.policy.model import OWES_NOTHING, IndicatorRow, Post
+from workflows.reading import READS_EVERYTHING
 
 
 def rows_of(connection: Connection, register: Policy, card: Card, since: int, until: int, as_of: int) -> Rows:
@@ -33,9 +38,24 @@ def rows_of(connection: Connection, register: Policy, card: Card, since: int, un
             if code in codes:
                 tallies.append(Tally(code, indicator.code, group, sides.above, sides.below))
         if times := weights.below.get(EXPECTED, 0):
-            owed = expected(register, card.level, since, until)
+            owed = expected(register, card.level, since, until, listings_of(connection, register, as_of))
             tallies += [Tally(code, indicator.code, "", 0, times * owed[code]) for code in sorted(codes)]
     return Rows(pack=register.hash, since=since, until=until, as_of=as_of, subjects=subjects, tallies=tuple(tallies))
+
+
+def listings_of(connection: Connection, register: Policy, as_of: int) -> list[Listing]:
+    """By which supervisions grids are, or were, listed as key areas, as known at an instant (ms); not asked where no
+    duty of the pack goes by it."""
+    if not any(duty.listed for duty in register.pack.duties):
+        return []
+    found = []
+    for case in supervisions(connection, "", as_of, READS_EVERYTHING):
+        own = case.own
+        if isinstance(own, Supervision) and own.until and own.served is not None and own.served <= as_of:
+            until = last_instant(Period("day", own.until, own.until), register.clock_of_days)
+            ended = case.closed if case.closed is not None and case.closed <= as_of else until
+            found.append(Listing(grid=case.path[-1], by=case.id, since=own.served, until=min(until, ended)))
+    return found
 
 
 class Reader:

@@ -4,11 +4,14 @@ from pathlib import Path
 
 import click
 
+from engine.clock import now_ms
 from gridpatrol import options
+from gridpatrol.render.progress import progress
 from gridpatrol.run.wiring import defaults, settings_of, shown
 
 DATABASE = "sqlite:///var/demo.db"
 CITY_DATABASE = "sqlite:///var/city.db"
+YEAR_DATABASE = "sqlite:///var/year.db"
 
 
 @click.group("demo")
@@ -34,6 +37,36 @@ def run(listen: str | None, database: str | None, folder: Path | None, rate: flo
     from gridpatrol.run import demo  # the HTTP server takes a third of a second to import
 
     demo.run(defaults(settings_of(listen=listen, database=database), database=DATABASE), folder, seconds, rate)
+
+
+@command.command("year")
+@options.database
+@click.option(
+    "--year", type=click.IntRange(2024, 2100), help="A calendar year; default: the last one that is well over."
+)
+@click.option(
+    "--incidents", default=1500, show_default=True, type=click.IntRange(12, 100_000), help="So many problems."
+)
+@click.option("--seed", default=311, show_default=True, help="Another seed, another year.")
+def show_year(database: str | None, year: int | None, incidents: int, seed: int) -> None:
+    """A made-up year of the sample city: supervision, tasks, targets, audit draws and assessments in motion.
+
+    Nothing in it is real, and its pack says so; it lies beside the database, which has to be empty, and goes on in
+    `gridpatrol demo run`. The same year, size and seed give the same facts. It takes minutes.
+
+    \b
+    Examples:
+      gridpatrol demo year
+      gridpatrol demo year --year 2025 --incidents 200 --database sqlite:///var/small.db
+    """
+    from gridpatrol.run import demo_year
+
+    settings = defaults(settings_of(database=database), database=YEAR_DATABASE)
+    wanted = demo_year.Wanted(year=year or demo_year.last_whole(now_ms()), incidents=incidents, seed=seed)
+    options.say(f"Playing the made-up year {wanted.year} into {shown(settings.database)} ...")
+    with progress("one year", None) as show:
+        said = demo_year.run(settings, demo_year.beside(settings), wanted, show)
+    click.echo(f"示例年度（合成数据）made up: {said} events of {wanted.year} in {shown(settings.database)}")
 
 
 @command.command("city")

@@ -5,7 +5,9 @@ from pathlib import PurePath
 import click
 
 from engine.clock import now_ms
+from engine.operations.auditing import audit_report
 from engine.policies import Policies
+from engine.principals import Operator
 from engine.reports.files import FORMATS
 from engine.reports.making import REPORTS, report_of
 from engine.reports.reading import ReportQuestion, Source
@@ -27,6 +29,7 @@ from workflows.reading import READS_EVERYTHING
 @click.option("--grid", type=options.TEXT, default="", help="Of this grid and all below it; default: all.")
 @click.option("--definition", type=options.TEXT, default="", help="Of this kind of case; default: the main one.")
 @click.option("--id", "id_", type=options.TEXT, default="", help="Of a letter: the supervision.")
+@click.option("--post", type=options.TEXT, default="", help="Of a letter or a negative list: as this post reads it.")
 @click.option(
     "--format", "format_", type=click.Choice(list(FORMATS)), help="Default: as FILE ends, else a page of HTML."
 )
@@ -39,6 +42,7 @@ def command(
     grid: str,
     definition: str,
     id_: str,
+    post: str,
     format_: str | None,
     at: int | None,
     database: str | None,
@@ -50,24 +54,30 @@ def command(
     bulletin    月度通报          half-year  半年通报        ranking  季度考核排名
     debrief     年度述职（数据）  rounds     领导包抓督导记录
     evidence    第三方审核材料    letter     督办函, with --id
+    negative-list  负面清单, with --post
 
     A page of HTML prints on A4 and needs nothing else; .xlsx has numbers, .docx can be edited, .csv has the tables.
 
     \b
     Examples:
       gridpatrol report bulletin --period 2026-10 --grid WY -o bulletin.docx
+      gridpatrol report letter --id WY01.0193... --post WY-OFFICE -o letter.docx
       gridpatrol report ranking --period 2026-Q4 --format xlsx -o ranking.xlsx
     """
     ending = PurePath(output).suffix.removeprefix(".")
     chosen = format_ or (ending if ending in FORMATS else "html")
     question = ReportQuestion(
-        period=period, grid=grid, definition=definition, id=id_, at="" if at is None else written(at)
+        period=period, grid=grid, definition=definition, id=id_, post=post, at="" if at is None else written(at)
     )
-    with reading(settings_of(database=database)) as opened, opened.read() as connection:
+    with reading(settings_of(database=database)) as opened:
         try:
-            document = report_of(name, Source(connection, Policies(), now_ms(), READS_EVERYTHING), question)
+            with opened.read() as connection:
+                document = report_of(name, Source(connection, Policies(), now_ms(), READS_EVERYTHING), question)
         except BadQuestion as error:
             raise click.UsageError(str(error)) from error
+        if document.read_by:
+            who = options.operator()
+            audit_report(opened, Operator(f"{who.who}:{document.read_by}", who.via), name, document.read_of)
     with options.whole_file(output) as out:
         out.write(FORMATS[chosen].write(document))
     options.say(document.lead or f"{document.title} {document.subtitle}")

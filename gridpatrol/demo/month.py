@@ -74,20 +74,23 @@ def write_month(
 
 
 class Month:
-    """The writer of one month."""
+    """The writer of one month, or of so many `days`; of each state so many are left `standing` at the end."""
 
-    def __init__(self, locality: Locality, end: int, seed: int) -> None:
+    def __init__(
+        self, locality: Locality, end: int, seed: int, days: int = DAYS, standing: dict[str, int] = STANDING
+    ) -> None:
         self.locality, self.end, self.seed = locality, end, seed
+        self.days, self.standing = days, standing
         self.rng = Random(f"{seed}:{end}")
         self.writer = CloudEventWriter(locality, "/demo")
         self.sent: list[Sent] = []
 
     def events(self, incidents: int, rounds: bool) -> list[dict[str, Any]]:
         """All events in order of arrival."""
-        for state, count in STANDING.items():
+        for state, count in self.standing.items():
             for index in range(count):
                 self._leave_standing(state, overdue=index % 2 == 1)
-        for _ in range(incidents - sum(STANDING.values())):
+        for _ in range(incidents - sum(self.standing.values())):
             self._play_whole()
         for sent in self.rng.sample(self.sent, len(self.sent) // 60):
             # An app that heard no answer sends again: the same source, id and content.
@@ -110,7 +113,7 @@ class Month:
             if not script.away and script.state in OPEN and self.rng.random() < 0.05:
                 script.remark()
         while True:  # until an instant of the month at which problems are found
-            begun = self.end - self.rng.randrange(DAYS * 1440 * MINUTE)
+            begun = self.end - self.rng.randrange(self.days * 1440 * MINUTE)
             if self.rng.random() * 0.45 < likely(begun, self.locality.zone):
                 break
         subject = self._send(script, self._forwards(script.events, begun))

@@ -24,9 +24,8 @@ def assessor_of(writer: Writer, *, leased: bool) -> Iterator[AssessorLoop]:
         assessor.stop()
 
 
-def assess_all(engine: Engine) -> int:
-    """Assess whatever has come to its time in a history that was replayed: what is said arrives at the clock of its
-    partition. The number of events."""
+def assessor_in(engine: Engine) -> Assessor:
+    """The assessor of a history that is replayed: what it says arrives at the clock of its partition."""
 
     def say(raw: bytes) -> None:
         admitted = admit(raw, ASSESSOR, engine.count)
@@ -37,4 +36,9 @@ def assess_all(engine: Engine) -> int:
             pass
         engine.feed()
 
-    return sum(iter(Assessor(engine.database, say).turn, 0))
+    return Assessor(engine.database, say)
+
+
+def assess_all(engine: Engine) -> int:
+    """Assess whatever has come to its time in a history that was replayed. The number of events that were said."""
+    return sum(iter(assessor_in(engine).turn, 0))

@@ -103,6 +103,7 @@ ROWS = (
     ("deadline explain WY01.none", USAGE, USAGE),
     ("demo city --database sqlite:///run.db", WRONG, TRY_AGAIN),  # it holds another history
     ("demo run --for 1 --rate 0", USAGE, USAGE),
+    ("demo year --database sqlite:///run.db", WRONG, TRY_AGAIN),  # it holds another history
     ("deduction list", DONE, DONE),
     ("deduction list --year soon", USAGE, USAGE),
     ("draw cases NOTHING", USAGE, USAGE),

@@ -26,6 +26,8 @@ from engine.reports.document import Document, Share, Table
 from engine.reports.files import FORMATS
 from engine.reports.making import REPORTS, report_of
 from engine.reports.reading import ReportQuestion, Source
+from engine.store import audit
+from engine.store.sql import execute
 from engine.views.duties import DutyQuestion, duty_page
 from engine.views.figure_question import PerformanceQuestion, dashed
 from engine.views.names import active_names
@@ -48,17 +50,21 @@ SERVED, HIDDEN = subject("WY01", 70), subject("WY01", 71)
 SPONSOR = "WY01-SPONSOR"
 DAYS = shipped().clock_of_days
 WITH_ROUNDS = replace(
-    weiyang().pack, duties=tuple(row for row in shipped().pack.duties if row.role == "sponsor" and row.levels == (3,))
+    weiyang().pack,
+    duties=tuple(row for row in shipped().pack.duties if row.role == "sponsor" and row.levels == (3,)),
+    actions=tuple(replace(row, negative=row.action == "circular") for row in weiyang().pack.actions),
+    options=replace(weiyang().pack.options, negative_list=("office",)),
 )
-"""The sample pack with what the leaders of streets owe."""
+"""The sample pack with what the leaders of streets owe, where offices read the negative list."""
 SENDERS = [HOTLINE, CENTRE, "WY-OFFICE", STREET, "WY01-SPONSOR", "WY02-CHIEF", "WY02-01-CHIEF"]
-NAMES = ("all", "street", "nothing", "sender")
+NAMES = ("all", "street", "nothing", "sender", "office")
 TOKENS = {name: new_token() for name in NAMES}
 
 
 def principals(folder: Path) -> str:
     """The file of principals."""
     said = {"all": "reads = true", "street": 'reads = ["WY01"]', "nothing": 'actors = ["WY02-CHIEF"]'}
+    said["office"] = 'actors = ["WY-OFFICE", "WY02-CHIEF"]\nreads = true'
     said["sender"] = f"actors = {SENDERS!r}".replace("'", '"')
     lines = [f'[principal.{name}]\n{text}\ntokens = ["{digest_of(TOKENS[name])}"]' for name, text in said.items()]
     return str(put_file(folder / "principals.toml", "\n".join(lines)))
@@ -335,6 +341,28 @@ def test_a_letter_is_as_it_was_served_and_there_is_none_before(door: Served) -> 
     assert problem(asked(door, "all", "/v1/reports/letter"), 400)["field"] == "id"
 
 
+def readings(door: Served) -> list[tuple[str, str]]:
+    """Who has read what people wrote to the supervision, as the audit has it."""
+    with door.engine.database.read() as connection:
+        sql = "SELECT who, outcome FROM audit WHERE act = 'words.read' AND object = ? ORDER BY id"
+        return [(who, outcome) for who, outcome in execute(connection, sql, SERVED)]
+
+
+def test_a_letter_has_its_ground_for_a_post_that_reads_it_and_the_reading_is_audited(door: Served) -> None:
+    before = readings(door)
+    told = asked(door, "all", "/v1/reports/letter", id=SERVED, post="WY-OFFICE")
+    assert problem(told, 403)["field"] == "post"  # it reads everything, and speaks for nobody
+    told = asked(door, "street", "/v1/reports/letter", id=SERVED, post=STREET)
+    assert problem(told, 403)["field"] == "post"
+    assert readings(door) == before
+    told = asked(door, "office", "/v1/reports/letter", id=SERVED, post="WY02-CHIEF")
+    assert told.status_code == 403 and "秘密" not in told.text
+    told = asked(door, "office", "/v1/reports/letter", id=SERVED, post="WY-OFFICE")
+    assert told.status_code == 200 and "事由：秘密" in told.text, told.text
+    assert readings(door) == [*before, ("office:WY-OFFICE", "without contact")]
+    assert "事由：（由承办单位填写）" in asked(door, "office", "/v1/reports/letter", id=SERVED).text
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -394,3 +422,34 @@ def test_organisation_and_workflow_are_those_of_the_active_pack(door: Served) ->
     [incident] = [kind for kind in standards["kinds"] if kind["name"] == "incident"]
     states = {state["name"] for state in incident["states"]}
     assert {name for row in incident["transitions"] for name in row["sources"]} <= states
+
+
+@pytest.mark.mechanism("M113")
+def test_the_negative_list_is_read_by_the_roles_of_the_pack_of_their_own_grid_and_each_reading_is_audited(
+    door: Served,
+) -> None:
+    path, then = "/v1/reports/negative-list", now_ms() - HOUR
+    for number, end in ((951, ""), (952, "supervision.revoked")):
+        case = subject("WY02", number)
+        steps = [("proposed", CENTRE, {"action": "circular", "grid": "WY02", "ground": "秘密"})]
+        steps += [("decided", "WY-OFFICE", {"document": f"未通〔2026〕{number}号"}), ("served", "WY-OFFICE", {})]
+        steps += [("revoked", "WY-OFFICE", {"reason": "error"})] if end else []
+        for place, (kind, actor, data) in enumerate(steps):
+            said = event(f"supervision.{kind}", actor, then + place, case=case, id=f"{case}.{kind}", **data)
+            assert tell(door.engine, said, then + place) == "done"
+    for name, query, field in (
+        ("all", {}, "post"),
+        ("all", {"post": "WY-OFFICE"}, "post"),  # it reads everything, and speaks for nobody
+        ("office", {"post": "WY02-CHIEF"}, "post"),  # not of a role that reads it
+        ("office", {"post": "WY-OFFICE", "grid": "XA"}, "grid"),
+    ):
+        refused = asked(door, name, path, **query)
+        assert refused.status_code in (400, 403) and refused.json()["field"] == field, (query, refused.text)
+    with door.engine.database.read() as connection:
+        assert audit.listed(connection, act="negative_list.read") == []
+    told = asked(door, "office", path, post="WY-OFFICE", format="csv").text
+    assert "未通〔2026〕951号" in told and "执行中" in told and "已撤销" in told and "秘密" not in told
+    assert "未督〔2026〕12号" not in told, "a letter does not stand on this pack's list"
+    with door.engine.database.read() as connection:
+        (row,) = audit.listed(connection, act="negative_list.read")
+    assert (row.who, row.object) == ("office:WY-OFFICE", "WY")

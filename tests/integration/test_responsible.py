@@ -14,19 +14,24 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from consumers.performance import consume
 from consumers.verify import verify
 from engine.clock import now_ms
+from engine.inbox import Submission
 from engine.policies import Policies
 from engine.runtime import Engine
 from engine.views.questions import BadQuestion
 from engine.views.responsible import Responsible, ResponsibleQuestion, responsible
 from engine.views.signatures import ListLine, ListPage, SignatureQuestion, list_page
 from gridpatrol.cli import main
+from lab import runs
+from schemas import facts
 from schemas.instants import written
+from schemas.kinds.responsibility import ResponsibilityChanged
 from tests.support.builders import DAY, DUST, LEAF, METRO, SEWERS, STREET, Story, changed, event, subject, weiyang
 from tests.support.serving import prepared, tell
 from workflows.policy.index import Policy
-from workflows.policy.model import Pack, RoleRow
+from workflows.policy.model import NoticeRow, Pack, RoleRow
 from workflows.policy.registers import Body, ResponsibilityRow
 from workflows.responsibility import list_hash
 
@@ -40,6 +45,7 @@ ROWS = (
     ResponsibilityRow("HELP", "STREET", "配合划定", "assist", "Help", basis="七(一)2"),
     ResponsibilityRow("DUST", "GOV", "扬尘防治", "lead", "Dust", ("dust",), "ours"),
 )
+LEAF_CHIEF = "WY01-01-CHIEF"
 SIGN = RoleRow("sign", "responsibility.signed", "chief")
 
 
@@ -192,3 +198,53 @@ def test_the_commands_say_it_in_both_languages(engine: Engine, database_url: str
         csv.DictReader(io.StringIO(run("responsibility", "list", "--unsigned", "--csv").removeprefix("\ufeff")))
     )
     assert [row["body_code"] for row in rows] == ["HAZE", "STREET"]
+
+
+def asked_of(engine: Engine) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Which lists have asked anew, by body and hash, and whom that told. None does so twice."""
+    found = dict[tuple[str, str], tuple[str, ...]]()
+    for step in runs.steps(engine):
+        told = {type(fact): fact for fact in facts.decode_facts(step.body)}
+        if (change := told.get(ResponsibilityChanged)) is not None:
+            assert isinstance(change, ResponsibilityChanged)
+            given = told.get(facts.NoticeGiven)
+            assert (change.body, change.list) not in found
+            found[change.body, change.list] = given.to if isinstance(given, facts.NoticeGiven) else ()
+    return found
+
+
+@pytest.mark.mechanism("M66")
+def test_a_list_that_changes_with_a_pack_tells_once_who_has_to_sign_it(engine: Engine) -> None:
+    """Also in homes in which time bears nothing, and in more lists of one home than a firing may speak to."""
+    first = changed(with_lists(), notices=(*weiyang().pack.notices, NoticeRow("asked", ("signers",), "responsibility")))
+
+    def become(pack: Pack, days_ago: int) -> None:
+        """It becomes active, and time goes on: homes come up."""
+        activate(engine, pack, now_ms() - days_ago * DAY)
+        engine.append([Submission(p, "tick", "owner", "") for p in engine.rows], now_ms() - days_ago * DAY + DAY // 2)
+        engine.drain()
+
+    become(first.pack, 9)
+    before = asked_of(engine)
+    assert {body for body, _ in before} == {"GOV", "HAZE", "STREET"}  # new with the pack of ten days ago
+    many = tuple(
+        Body(f"B{number:03}", f"{number}号机构（示例）", "public", "WY01", posts=(LEAF_CHIEF,)) for number in range(60)
+    )
+    rows = (
+        replace(ROWS[0], duty_zh="划定网格和边界"),
+        *ROWS[1:],
+        *(ResponsibilityRow(f"D{each.code}", each.code, "自查", "lead", "Look", basis="ours") for each in many),
+    )
+    second = changed(first, bodies=(*BODIES, *many), responsibilities=rows)
+    become(second.pack, 8)
+    told = {body: posts for (body, hash_), posts in asked_of(engine).items() if (body, hash_) not in before}
+    assert told.keys() == {each.code for each in many} | {ROWS[0].body}
+    assert told.pop("HAZE") == ("WY-HAZE-H", "WY-CHIEF")  # who signs, and who signs for the government of its grid
+    assert {*told.values()} == {(LEAF_CHIEF, STREET)}
+    assert one(engine, "HAZE").signed == 0
+    for back, pack in ((7, first.pack), (6, second.pack), (5, second.pack)):
+        become(pack, back)
+    assert len(asked_of(engine)) == len(before) + 61  # each hash asks once, whatever becomes active again
+    while consume.consume(engine.database):
+        pass
+    assert verify(engine.database) == []

@@ -123,6 +123,22 @@ def test_repeats_and_other_rungs_of_the_target_bear_nothing_new_but_another_acti
     assert sorted(each.case.category for each in borne(case)) == ["letter", "listed"]
 
 
+@pytest.mark.parametrize("said", ["supervision.proposed", "report.submitted"])
+def test_who_takes_the_id_of_what_a_rung_will_call_for_does_not_keep_it_from_being_called_for(said: str):
+    case = told(DUE)
+    taken = called_subject(case.case.id, "supervision", "accept", 3, 0, 0, "letter")
+    other = Story(case.rules, id=taken, beside=case.beside)
+    if said == "report.submitted":
+        other.reported(BARE)
+    else:
+        other.done(said, SUPERVISOR, action="letter", about=case.case.id)
+    case.until(due_of(case) + 1)
+    (letter,) = [each for each in borne(case) if each.case.id != taken]
+    assert (letter.case.state, letter.case.about, own(letter).clock) == ("proposed", case.case.id, "accept")
+    accepted_in_time(case, due_of(case) + HOUR)  # by a phone that was offline
+    assert letter.case.state == "withdrawn" and other.case.state != "withdrawn"
+
+
 def test_another_deadline_that_is_missed_calls_for_another_one():
     case = told(DUE)
     case.until(due_of(case) + DAY)

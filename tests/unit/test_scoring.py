@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from schemas.kinds.home import Listing
 from tests.support.builders import changed, shipped
 from workflows.assessment.cards import Card, CardLine, card_of
 from workflows.assessment.consequences import Proposal, parse_when, propose
@@ -20,7 +21,7 @@ from workflows.assessment.expected import expected
 from workflows.assessment.scoring import Rows, Score, Sheet, Subject, Tally, score
 from workflows.assessment.terms import Counted, Sides, add_up, own_posts, weights_of
 from workflows.definitions import DEFINITIONS
-from workflows.policy.model import ConsequenceRow, IndicatorRow, ScorecardRow
+from workflows.policy.model import ConsequenceRow, DutyRow, IndicatorRow, ScorecardRow
 
 SHARE = IndicatorRow("on-time", ("on_time",), ("closable",), unit="percent")
 LATE = IndicatorRow("late", ("overdue",), ("closable",), unit="percent", direction="lower")
@@ -307,6 +308,19 @@ def test_what_is_expected_counts_grids_and_periods_whoever_is_there():
     assert month["WY01"] == leaves * (31 + 5 * 2) + 2 + 1
     ended = tuple(structs.replace(g, valid_to=20260304) if g.code == "WY01-01" else g for g in policy.pack.grids)
     assert expected(changed(policy, grids=ended), 3, 20260302, 20260308)["WY01"] == found["WY01"] - 4
+
+
+def test_what_is_owed_in_key_areas_alone_is_expected_where_and_while_they_are_listed():
+    policy = shipped()
+    listed = (*policy.pack.duties, DutyRow("KEY", "重点巡查", "member", "day", (4,), listed=True))
+    more, day = changed(policy, duties=listed), policy.clock_of_days.day_start
+    usual = expected(policy, 3, 20260302, 20260308)
+    assert expected(more, 3, 20260302, 20260308) == usual
+    leaf = Listing("WY01-01", "a", since=day(20260303), until=day(20260305))  # at the beginnings of three days
+    street = Listing("WY02", "b", since=day(20260304) + 1, until=day(20260305) - 1)  # after one, before the next
+    found = expected(more, 3, 20260302, 20260308, [leaf, street])
+    assert found["WY01"] == usual["WY01"] + 3
+    assert {grid: found[grid] - usual[grid] for grid in found} == {grid: 3 * (grid == "WY01") for grid in found}
 
 
 @pytest.mark.mechanism("M78")

@@ -104,7 +104,7 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto", "bans"),
+    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto", "bans", "negative"),
 )
 CAMPAIGNS = Columns(
     "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")
@@ -387,6 +387,7 @@ def action_row(row: Row) -> ActionRow:
         lists=row.yes("lists"),
         veto=row.yes("veto"),
         bans=row.yes("bans"),
+        negative=row.yes("negative"),
     )
 
 

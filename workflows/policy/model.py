@@ -311,6 +311,7 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     valid_from: int = 0  # local day YYYYMMDD, inclusive
     valid_to: int = 0  # inclusive; 0: open
     basis: str = ""  # where it comes from
+    negative: bool = False  # once served, it stands on the negative list of the unit (负面清单, M113)
 
 
 class CampaignRow(Struct, frozen=True, omit_defaults=True):
@@ -379,6 +380,7 @@ class Options(Struct, frozen=True, omit_defaults=True, kw_only=True):
     appeal: Limit | None = None  # in which a refused exemption may be appealed; None: not at all
     untrained: Literal["", "remark", "refuse"] = ""  # what a post of a kind says before it is trained (M50)
     root_cause: Literal["optional", "required"] = "optional"  # whether a closing has to name one (M99)
+    negative_list: tuple[str, ...] = ()  # roles whose posts read the negative list (M113); empty: nobody
 
 
 class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from schemas import facts
 from schemas.joint import PartReturned
+from schemas.kinds.responsibility import ResponsibilityChanged
 from schemas.kinds.supervision import SupervisionContested
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
@@ -18,7 +19,14 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "check": (facts.Held, facts.Moved),
     "assigned": (facts.Held, facts.Moved, facts.Resumed),
     "looped": (facts.Reworked, facts.Reopened),
-    ASKED: (facts.Proposed, facts.ExemptionRequested, facts.ExemptionAppealed, SupervisionContested, PartReturned),
+    ASKED: (
+        facts.Proposed,
+        facts.ExemptionRequested,
+        facts.ExemptionAppealed,
+        SupervisionContested,
+        PartReturned,
+        ResponsibilityChanged,
+    ),
     "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided, facts.ExemptionDecided),
     "merged": (facts.Moved, facts.Absorbed),
     "ended": (facts.Moved, facts.SurvivorEnded),

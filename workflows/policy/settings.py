@@ -110,6 +110,7 @@ class OptionSettings(Table, frozen=True, kw_only=True):
     against_table: tuple[str, ...] = ()
     appeal: str = ""
     untrained: Literal["", "remark", "refuse"] = ""
+    negative_list: tuple[str, ...] = ()
     root_cause: Literal["optional", "required"] = "optional"
 
 
@@ -241,6 +242,7 @@ def options_of(settings: Settings, text: str, problems: Problems) -> Options:
         against_table=given.against_table,
         appeal=appeal_of(given.appeal, text, problems),
         untrained=given.untrained,
+        negative_list=given.negative_list,
         root_cause=given.root_cause,
     )
 

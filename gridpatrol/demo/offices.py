@@ -1,0 +1,280 @@
+"""What offices of the demo's year say next of the cases that they have in hand: rungs, sheets and lots have borne them,
+or other offices.
+
+Whoever says it may say it by the rules' own look-ups; what becomes of it is not asked here. Chance is that of the seed,
+the case and the day alone, so that the same year gives the same words, whatever else is asked.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import date, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any, NamedTuple
+
+from gridpatrol.demo.events import CloudEventWriter, mint
+from gridpatrol.demo.hours import Gap, local
+from gridpatrol.demo.incident_script import PlannedEvent
+from gridpatrol.demo.locality import Locality
+from gridpatrol.demo.rounds import EXCUSES
+from workflows.case import Case, Missed
+from workflows.decision import Decision
+from workflows.exemptions import grid_of_appeal, grids_above, own_grids
+from workflows.policy.model import Post
+from workflows.saying import pulls_of, silence_of
+
+Words = tuple[str, dict[str, Any]] | None
+"""A trigger with its data; None: this time nobody says anything."""
+LATE = 0.12
+"""So many let a deadline pass before they answer."""
+SLOW = 0.75
+"""So often nobody finds the time to decide what was asked of a missed deadline: some is decided when the quarter has
+been assessed."""
+MISSED = "missed"
+"""The state of a duty that was not kept."""
+NOTES = ("已按要求整改，附现场照片", "已约谈责任单位，整改完成", "已补录巡查记录，纳入日常管理")
+GROUNDS = ("tolerance", "force_majeure", "emergency", "other_orders", "coordination", "outage")
+
+
+class Turn(NamedTuple):
+    """A case before whoever has it in hand: what it keeps of its own, when it is looked at (ms), and chance. `luck` is
+    the same as long as the case stands where it does; `held` are the problems that were listed; `lists`: its action
+    lists a grid."""
+
+    case: Case
+    own: Any
+    at: int
+    today: date
+    rng: Random
+    luck: float
+    held: Collection[str]
+    lists: bool
+
+
+# ---- supervisions ---------------------------------------------------------------------------------------------
+
+
+def of_supervision(turn: Turn) -> Words:
+    """It is decided, served, answered, reviewed and cleared; some are refused, taken back, sent back, raised."""
+    own, luck, state = turn.own, turn.luck, turn.case.state
+    number = f"示例督〔{turn.today.year}〕{turn.rng.randint(1, 400)}号"
+    if own.contested:
+        return ("supervision.revoked", {"reason": "restated"}) if luck < 0.5 else ("supervision.upheld", UPHELD)
+    match state:
+        case "proposed" if luck < 0.1:
+            return "supervision.refused", {"reason": "unfounded"}
+        case "proposed" if luck < 0.18 and turn.case.by:
+            return "supervision.withdrawn", {"reason": "settled"}
+        case "proposed":
+            until = {"until": (turn.today + timedelta(days=90)).isoformat()} if turn.lists and not own.until else {}
+            return "supervision.decided", {"document": number} | until
+        case "approved" if luck < 0.05:
+            return "supervision.revoked", {"reason": "error"}
+        case "approved" | "elevated":
+            return "supervision.served", {}
+        case "served" | "sent_back" if own.answer:
+            return of_the_unit(turn)
+        case "answered":
+            outcome = "sent_back" if luck < 0.25 and own.answers < 3 else "passed"
+            return "supervision.reviewed", {"outcome": outcome}
+        case "served" | "reviewed":
+            return "supervision.cleared", {}
+    return None
+
+
+UPHELD = {"reason": "own_grounds"}
+
+
+def of_the_unit(turn: Turn) -> Words:
+    """The unit answers, perhaps late; now and then the office gives it to the next one above before."""
+    late = turn.luck < LATE
+    if late and not is_late(turn.case, turn.at):
+        return None
+    if turn.luck > 0.88 and turn.case.state == "served" and not turn.own.raised:
+        return "supervision.raised", {}
+    if turn.luck > 0.8 and turn.case.state == "served":
+        return "supervision.revoked", {"reason": "unfounded"}
+    return "supervision.answered", {"answer": turn.rng.choice(NOTES)}
+
+
+def is_late(case: Case, at: int) -> bool:
+    """Whether a deadline of a case has passed."""
+    return any(clock.due is not None and clock.due < at for clock in case.clocks)
+
+
+# ---- tasks, sheets, draws -------------------------------------------------------------------------------------
+
+
+def of_task(turn: Turn) -> Words:
+    """It is claimed, comes forward, is reported done and checked; some go back, some are taken back."""
+    own, luck = turn.own, turn.luck
+    match turn.case.state:
+        case "handed_down" if luck < 0.04:
+            return "task.withdrawn", {"reason": "error"}
+        case "handed_down":
+            return "task.claimed", {}
+        case "taken_on" | "sent_back":
+            whole, done = Decimal(own.quantity), Decimal(own.done)
+            if done >= whole:
+                return "task.reported", {}
+            more = min(whole, done + max(Decimal(1), whole * turn.rng.randint(2, 5) // 10))
+            return "task.progressed", {"done": f"{more}", "items": list(own.items[: int(more)])}
+        case "reported" if luck < 0.2 and not own.sent_back:
+            return "task.checked", {"outcome": "returned", "due": (turn.today + timedelta(days=21)).isoformat()}
+        case "reported":
+            return "task.checked", {"outcome": "passed"}
+        case "checked":
+            return "task.ended", {}
+    return None
+
+
+def of_assessment(turn: Turn) -> Words:
+    """A sheet is commented on and published, and a restated one signed."""
+    own = turn.own
+    if own.standing:
+        return None
+    match turn.case.state:
+        case "computed":
+            return "assessment.commented", {"hash": own.hash, "note": "本期排名靠后的单位应说明原因"}
+        case "commented":
+            return "assessment.published", {"hash": own.hash}
+        case "restating":
+            return "assessment.restated", {"hash": own.hash}
+    return None
+
+
+def of_visit(turn: Turn) -> Words:
+    """Who visits finds most as it was closed; some places are gone."""
+    if turn.luck < 0.1:
+        return "visit.dropped", {"reason": "gone"}
+    return "visit.recorded", {"outcome": "failed" if turn.luck < 0.3 else "held"}
+
+
+# ---- problems -------------------------------------------------------------------------------------------------
+
+
+def of_problem(turn: Turn) -> Words:
+    """Of a missed deadline exemption is asked for, decided, and appealed where it was refused."""
+    if turn.case.state == "verified" and not turn.case.holds and turn.case.id in turn.held:
+        return "incident.closed", {"root_cause": "supervision"}
+    for missed in reversed(turn.case.lapses):
+        which = {"clock": missed.clock, "part": missed.level, "cycle": missed.cycle, "target": missed.target}
+        chance, asked = turn.luck, missed.exemption
+        if asked is None:
+            ground = turn.rng.choice(GROUNDS)
+            return ("exemption.requested", which | {"ground": ground, "note": "…"}) if chance < 0.8 else None
+        if asked.stage == "refused":
+            open_ = asked.until is not None and turn.at < asked.until
+            return ("exemption.appealed", which | {"note": "…"}) if open_ else None
+        if turn.rng.random() < SLOW:
+            return None
+        if asked.stage == "requested":
+            refused = chance < 0.5 or asked.ground == "tolerance"
+            return ("exemption.refused", which | {"note": "…"}) if refused else ("exemption.granted", which)
+        if asked.stage == "appealed":
+            granted = chance < 0.7 and asked.ground != "tolerance"
+            return ("exemption.granted", which) if granted else ("exemption.refused", which | {"note": "…"})
+    return None
+
+
+ANSWERS: dict[str, Callable[[Turn], Words]] = {
+    "supervision": of_supervision,
+    "task": of_task,
+    "assessment": of_assessment,
+    "visit": of_visit,
+    "incident": of_problem,
+    "service_request": of_problem,
+}
+"""By kind of case what is said of one."""
+BUSY = {"assessment": 0.6, "task": 0.35, "incident": 0.5, "service_request": 0.5}
+"""How likely somebody comes to a case of a kind on a day; to others, every other time."""
+
+
+class Offices:
+    """The offices of a locality."""
+
+    def __init__(self, locality: Locality, seed: int) -> None:
+        self.locality, self.seed = locality, seed
+        self.writer = CloudEventWriter(locality, "/demo/year")
+        self.asked = set[str]()  # cases for which a supervision was proposed
+
+    def turn(self, cases: Iterable[Case], at: int) -> Iterator[dict[str, Any]]:
+        """What is said of these cases from an instant (ms) on, one after another, a second apart."""
+        today, now = local(at, self.locality.zone).date(), at
+        for case in sorted(cases, key=lambda case: case.id):
+            rng = Random(f"{self.seed}:{case.id}:{at}")
+            luck = Random(f"{self.seed}:{case.id}:{case.seq}").random()
+            action = self.locality.policy.actions.get(case.category)
+            turn = Turn(case, case.own, at, today, rng, luck, self.asked, action is not None and action.lists)
+            answer = ANSWERS.get(case.definition)
+            words = answer(turn) if answer is not None and rng.random() < BUSY.get(case.definition, 0.5) else None
+            if words is not None:
+                trigger, data = words
+                which = tuple(data.get(name) for name in ("clock", "part", "cycle", "target"))
+                missed = next((each for each in case.lapses if each.key == which), None)
+                if speakers := [
+                    post for post in self.speakers(case, trigger, at) if self.may(post, trigger, missed, at)
+                ]:
+                    planned = PlannedEvent(trigger, rng.choice(speakers).code, data, Gap(0))
+                    now += 1000
+                    yield self.writer.event(planned, case.id, f"{case.id}-{at}-{trigger}", now)
+            for said in self.listing(turn, now):
+                now += 1000
+                yield said
+
+    def listing(self, turn: Turn, at: int) -> Iterator[dict[str, Any]]:
+        """Now and then a problem that is late is listed for supervision (挂牌督办), which bars it from ending."""
+        case = turn.case
+        if case.definition != "incident" or case.closed is not None or case.holds or not is_late(case, turn.at):
+            return
+        if turn.luck < 0.6 or case.id in self.asked:
+            return
+        self.asked.add(case.id)
+        data = {"action": "listed", "about": case.id, "ground": "逾期未办结，群众反映强烈"}
+        home = case.id.rpartition(".")[0]
+        subject = mint(home, at, Random(f"{self.seed}:{case.id}:listed"))
+        words = ("proposed", "WY-OFFICE"), ("decided", "WY-SUPERVISOR"), ("served", "WY-SUPERVISOR")
+        for number, (trigger, actor) in enumerate(words, 1):
+            said = data if trigger == "proposed" else {}
+            planned = PlannedEvent(f"supervision.{trigger}", actor, said, Gap(0))
+            yield self.writer.event(planned, subject, f"{case.id}-listed-{number}", at + 1000 * number)
+
+    def excuses(self, missed: Iterable[tuple[str, str]], at: int) -> Iterator[dict[str, Any]]:
+        """Long after a quarter most of what was missed in it is excused, by subject and grid: then sheets change."""
+        for number, (subject, grid) in enumerate(missed, 1):
+            rng = Random(f"{self.seed}:{subject}:excused")
+            above = self.locality.policy.path(grid)[-2]
+            planned = PlannedEvent("duty.excused", f"{above}-OFFICE", {"reason": rng.choice(EXCUSES)}, Gap(0))
+            if rng.random() < 0.8:
+                yield self.writer.event(planned, subject, f"{subject}-excused", at + 500 + number * 1000)
+
+    def may(self, post: Post, trigger: str, missed: Missed | None, at: int) -> bool:
+        """Whether a post has to do with a missed deadline as what it says of it asks; with none, it may."""
+        policy = self.locality.policy
+        if missed is None or not trigger.startswith("exemption."):
+            return True
+        if trigger in ("exemption.requested", "exemption.appealed"):
+            own = bool(missed.unit.department) or post.grid in own_grids(missed.unit, policy, at)
+            return own and post.department == missed.unit.department
+        asked = missed.exemption
+        if asked is not None and asked.stage == "appealed":
+            return post.grid == grid_of_appeal(asked.grid, policy, at)
+        return post.grid in grids_above(missed.unit, policy, at)
+
+    def speakers(self, case: Case, trigger: str, at: int) -> list[Post]:
+        """The posts near a case that may say this of it now."""
+        policy = self.locality.policy
+        owner = case.owner
+        grids = {*case.path, *(policy.path(owner.grid) if owner.grid in policy.grids else ())}
+        grids |= {policy.posts[case.by].grid} if case.by in policy.posts else set()
+        departments = {"", owner.department, getattr(case.own, "office_department", "")}
+        departments |= {missed.unit.department for missed in case.lapses}
+        grids |= {missed.unit.grid for missed in case.lapses}
+        return [
+            post
+            for post in self.locality.posts
+            if post.grid in grids
+            and post.department in departments
+            and post.role not in ("intake", "lot")
+            and not silence_of(post, policy, at)
+            and pulls_of(Decision(case, policy, policy, at, at, post.code), post, trigger)
+        ]
