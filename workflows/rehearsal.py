@@ -344,6 +344,7 @@ class Samples:
             "digest": ["0" * 64],
             "problems": [self.subject(1)],
             "cases": [self.subject(1)],
+            "via": ["none"],
             "code": ["T-1"],
             "goal": ["1"],
             "quantity": ["2"],

@@ -13,6 +13,7 @@ from schemas.kinds.draw import DRAW
 from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
+from schemas.kinds.petition import PETITION
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.supervision import SUPERVISION
@@ -32,6 +33,7 @@ KINDS: tuple[Kind, ...] = (
     ASSESSMENT,
     DRAW,
     VISIT,
+    PETITION,
     HOME,
 )
 

@@ -17,6 +17,7 @@ from workflows.definitions.draw import DRAW
 from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
+from workflows.definitions.petition import PETITION
 from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.supervision import SUPERVISION
@@ -39,6 +40,7 @@ KINDS: tuple[Definition, ...] = (
     ASSESSMENT,
     DRAW,
     VISIT,
+    PETITION,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}
