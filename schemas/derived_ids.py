@@ -52,6 +52,12 @@ def called_subject(case: str, definition: str, clock: str, level: int, cycle: in
     return f"{home_of(case)}.{_uuid(named, instant_of(case))}"
 
 
+def form_subject(home: str, event: str, begins: int) -> str:
+    """`<home>.<UUIDv7>` of what a form of the public asks for, by the id of the event that the form becomes. It begins
+    with the instant (ms) from which the same form is the same request."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'form', event)), begins)}"
+
+
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)
