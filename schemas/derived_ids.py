@@ -58,6 +58,12 @@ def form_subject(home: str, event: str, begins: int) -> str:
     return f"{home}.{_uuid('|'.join((SCHEME, home, 'form', event)), begins)}"
 
 
+def petitioned_subject(petition: str, home: str) -> str:
+    """The id of the incident that a petition bears, in the home of the place. Its milliseconds are those of the
+    petition."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'incident', petition)), instant_of(petition))}"
+
+
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)

@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, structs
 
 from schemas.coordinates import measured
+from schemas.kinds.incident import OF_CASES
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.members import (
+    CaseId,
     Code,
     Contact,
     EventData,
@@ -24,7 +26,7 @@ from schemas.members import (
     Sealed,
 )
 from schemas.proposals import EXTENSIONS, WORDS_OF_PROPOSALS
-from schemas.samples import PHOTO
+from schemas.samples import OTHER, PHOTO
 
 Channel = Literal["phone", "fax", "visit", "app", "online", "letter"]
 """How it came (M49: 电话、传真; M126: 网民留言)."""
@@ -57,7 +59,11 @@ class Submitted(EventData, frozen=True, kw_only=True):
 
 
 class Accepted(EventData, frozen=True, kw_only=True):
-    """Taken on by who is to answer (受理)."""
+    """Taken on by who is to answer (受理). Its work is done in the case `into`; in none, where it stands `alone`; else in
+    a similar open one of the home, or in an incident that it bears at its place."""
+
+    into: CaseId | None = None
+    alone: bool = False
 
 
 class Rejected(EventData, frozen=True, kw_only=True):
@@ -74,10 +80,18 @@ class Transferred(EventData, frozen=True, kw_only=True):
 
 
 class Examined(EventData, frozen=True, kw_only=True):
-    """Somebody has looked whether there is anything in it, before it is worked on (先行核实)."""
+    """Somebody has looked whether there is anything in it, before it is worked on (先行核实). What is confirmed is
+    done in the case `into`, else as of one that is accepted."""
 
     outcome: Literal["confirmed", "untrue"]
+    into: CaseId | None = None
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class Attached(EventData, frozen=True, kw_only=True):
+    """Its work is done in another case, and no more in the one before (关联)."""
+
+    into: CaseId
 
 
 class Answered(EventData, frozen=True, kw_only=True):
@@ -104,7 +118,8 @@ class Withdrawn(EventData, frozen=True, kw_only=True):
 
 class Petition(Own, frozen=True, tag="petition"):
     """What a petition keeps. `reception` is the grid that took it in, `place` that of which it speaks, `via` a row of
-    the pack's sources.
+    the pack's sources, `similar` what may be the same. `case` is the one in which its work is done, `asked` one that
+    has not answered yet.
 
     `unit` of a level, with `department`, is who is to answer, or has answered, by the post `by`. `ladder` are the
     stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last.
@@ -119,6 +134,12 @@ class Petition(Own, frozen=True, tag="petition"):
     priority: int = 0
     weight: int = 1
     ladder: tuple[str, ...] = ()
+    crs: str = ""
+    similar: tuple[str, ...] = ()
+    asked: str = ""
+    case: str = ""
+    case_state: str = ""
+    before: bool = False
     unit: str = ""
     level: int = 0
     department: str = ""
@@ -142,6 +163,8 @@ class PetitionTaken(OwnFact, frozen=True, tag="petition.taken"):
     priority: int = 0
     weight: int = 1
     ladder: tuple[str, ...] = ()
+    crs: str = ""
+    similar: tuple[str, ...] = ()
 
     def keep(self, own: Own | None) -> Own:
         """All of it."""
@@ -171,6 +194,48 @@ class PetitionExamined(OwnFact, frozen=True, tag="petition.examined"):
         """That it has been looked at."""
         assert isinstance(own, Petition)
         return structs.replace(own, checked=False)
+
+
+class PetitionPassedOn(OwnFact, frozen=True, tag="petition.passed_on"):
+    """Its work is to be done in this case, which it has asked. `borne`: it bears the case."""
+
+    case: str
+    borne: bool = False
+
+    def keep(self, own: Own | None) -> Own:
+        """The case that is asked, and none yet in which the work is done."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, asked=self.case, case="", case_state="", before=False)
+
+
+class PetitionJoined(OwnFact, frozen=True, tag="petition.joined"):
+    """The case has answered: the work is done in it. `before`: the problem had been found before anybody complained of
+    it (M77). `full`: it takes no more petitions."""
+
+    case: str
+    state: str
+    before: bool = False
+    over: bool = False
+    full: bool = False
+
+    def keep(self, own: Own | None) -> Own:
+        """The case, unless it is full."""
+        assert isinstance(own, Petition)
+        if self.full:
+            return structs.replace(own, asked="")
+        return structs.replace(own, asked="", case=self.case, case_state=self.state, before=self.before)
+
+
+class PetitionCaseOver(OwnFact, frozen=True, tag="petition.case_over"):
+    """The case in which its work is done has ended, in this state."""
+
+    case: str
+    state: str
+
+    def keep(self, own: Own | None) -> Own:
+        """The case that ended may be the one in which the first one goes on."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, case=self.case, case_state=self.state)
 
 
 class PetitionAnswered(OwnFact, frozen=True, tag="petition.answered"):
@@ -220,6 +285,9 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionTaken,
     PetitionGiven,
     PetitionExamined,
+    PetitionPassedOn,
+    PetitionJoined,
+    PetitionCaseOver,
     PetitionAnswered,
     PetitionRevisited,
     PetitionRaised,
@@ -244,12 +312,13 @@ PETITION = Kind(
             },
             "Take in a petition",
         ),
-        "petition.accepted": EventType(Accepted, "信访受理", {}, "Take on"),
+        "petition.accepted": EventType(Accepted, "信访受理", {"into": OTHER}, "Take on"),
         "petition.rejected": EventType(Rejected, "不予受理", {"reason": "in_court"}, "Do not take on"),
         "petition.transferred": EventType(Transferred, "转办", {"to_department": "WY-EPB"}, "Give to another one"),
         "petition.examined": EventType(
             Examined, "先行核实", {"outcome": "confirmed", "evidence": [PHOTO]}, "Look first"
         ),
+        "petition.attached": EventType(Attached, "关联", {"into": OTHER}, "Attach to a case"),
         "petition.answered": EventType(
             Answered, "答复", {"found": "true", "answer": "…", "evidence": [PHOTO]}, "Answer"
         ),
@@ -259,6 +328,7 @@ PETITION = Kind(
         "case.reopened": SERVICE_REQUEST.events["case.reopened"],
         **EXTENSIONS,
     },
+    sends=OF_CASES,
     facts=FACTS,
     own=Petition,
     words={

@@ -26,7 +26,6 @@ from schemas.events import EVENT_TYPES
 from schemas.messages import Line
 from tests.support.source_files import ROOT
 
-
 PARTS = "#/components/schemas/"
 
 

@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 
-from schemas.facts import Moved
-from schemas.kinds.petition import Petition, PetitionAnswered
+from schemas.facts import Moved, NoticeGiven
+from schemas.kinds.incident import PETITIONED, Petitioned
+from schemas.kinds.petition import Petition, PetitionAnswered, PetitionJoined
+from schemas.members import Source
 from schemas.refusals import Reason
-from tests.support.builders import DAY, STREET, Story
+from tests.support.builders import DAY, LEAF_CHIEF, STREET, Story
 from tests.unit.test_supervision import counts_of
 from workflows.case import Clock, Owner
 from workflows.definitions import held_by
 from workflows.definitions.petition import RATIOS, SUMS
 from workflows.figures import derived
+from workflows.petitioning import MOST_WAITING
 
-HOTLINE, EPB = "WY-12345", "WY-EPB-H"
+HOTLINE, EPB, CENTRE = "WY-12345", "WY-EPB-H", "WY-DISPATCH"
 
 
 class Asked(Story):
@@ -129,3 +132,109 @@ def test_where_a_position_lies_elsewhere_the_petition_lies_at_its_reception():
         Reason.UNKNOWN_CODE, "petition.submitted", HOTLINE, category="D3-01", channel="fax", grid="NOWHERE"
     )
     assert refusal.field == "data.grid"
+
+
+# ---- the case in which it is worked on --------------------------------------------------------------------
+
+HERE = {"position": {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}}
+
+
+def case_of(asked: Asked) -> Story:
+    """The case in which its work is done."""
+    return asked.beside.stories[asked.own.case]
+
+
+def through(work: Story) -> None:
+    """Handled, checked on site, and closed."""
+    work.done("incident.accepted", STREET)
+    work.done("handling.completed", STREET)
+    work.done("verification.recorded", LEAF_CHIEF, outcome="solved")
+    work.done("incident.closed", LEAF_CHIEF)
+
+
+def petitioned(asked: Asked) -> Petitioned:
+    """What a petition says to the case that it joins."""
+    return Petitioned(
+        petition=asked.case.id, category="D3-01", source=Source.PETITION, grid="WY01-01", by=asked.case.by
+    )
+
+
+def test_an_accepted_petition_bears_an_incident_and_hears_of_its_end():
+    asked = Asked().asked()
+    asked.done("petition.accepted", STREET)
+    work = case_of(asked)
+    assert (work.case.state, work.case.source, work.case.path) == ("reported", "hotline", asked.case.path)
+    assert (work.case.petitions, asked.own.case_state, asked.own.before) == ((asked.case.id,), "reported", False)
+    work.now = asked.now
+    through(work)
+    assert (work.case.state, asked.own.case_state) == ("closed", "closed")
+    assert asked.of(NoticeGiven)[0].on == "ended"
+
+
+@pytest.mark.mechanism("M77")
+def test_a_petition_joins_a_similar_case_that_we_had_found_before():
+    found = Story(number=5)
+    found.done("report.submitted", LEAF_CHIEF, category="D3-01", source="patrol", grid="WY01-01", **HERE)
+    asked = Asked(beside=found.beside)
+    asked.now = found.now
+    said = {"category": "D3-01", "channel": "online", "grid": "WY01-01", **HERE}
+    asked.done("petition.submitted", HOTLINE, nearby=(found.case,), **said)
+    asked.done("petition.accepted", STREET)
+    assert (asked.own.case, asked.own.before, found.case.petitions) == (found.case.id, True, (asked.case.id,))
+    other = Asked(beside=found.beside, number=2)
+    other.now = asked.now
+    other.asked()
+    other.done("petition.accepted", STREET, into=found.case.id)
+    assert found.case.petitions == (asked.case.id, other.case.id)
+    other.done("petition.attached", STREET, into=found.case.id)  # said again it changes nothing
+    assert found.case.petitions == (asked.case.id, other.case.id)
+
+
+def test_what_asks_for_no_work_bears_no_case():
+    asked = Asked().asked()
+    asked.refused(Reason.INVALID, "petition.accepted", STREET, alone=True, into=asked.case.id)
+    asked.done("petition.accepted", STREET, alone=True)
+    assert (asked.own.case, asked.own.asked, list(asked.beside.stories)) == ("", "", [asked.case.id])
+
+
+def test_a_petition_goes_elsewhere_and_follows_what_is_merged():
+    asked = Asked().asked()
+    asked.done("petition.accepted", STREET)
+    first, second = case_of(asked), Story(number=6, beside=asked.beside)
+    second.done("report.submitted", LEAF_CHIEF, asked.now, category="D3-02", source="patrol", grid="WY01-01")
+    asked.done("petition.attached", STREET, into=second.case.id)
+    assert (first.case.petitions, second.case.petitions) == ((), (asked.case.id,))
+    third = Story(number=7, beside=asked.beside)
+    third.done("report.submitted", LEAF_CHIEF, asked.now, category="D3-02", source="patrol", grid="WY01-01")
+    second.now = third.now = asked.now
+    second.done("incident.merged", CENTRE, into=third.case.id)
+    assert (second.case.petitions, third.case.petitions) == ((), (asked.case.id,))
+    late = Asked(number=3, beside=asked.beside)
+    late.now = asked.now
+    late.asked()
+    late.done("petition.accepted", STREET, into=second.case.id)  # which goes on in the third one
+    assert (late.own.case, third.case.petitions) == (third.case.id, (asked.case.id, late.case.id))
+    third.done("incident.rejected", CENTRE, reason="unfounded")
+    assert asked.own.case == late.own.case == third.case.id
+    assert (asked.own.case_state, late.own.case_state) == ("rejected", "rejected")
+
+
+def test_a_case_takes_so_many_petitions_as_can_hear_of_its_end():
+    work = Story(number=5)
+    work.done("report.submitted", LEAF_CHIEF, category="D3-01", source="patrol", grid="WY01-01")
+    for number in range(MOST_WAITING):
+        asked = Asked(number=100 + number, beside=work.beside)
+        asked.now = work.now
+        asked.asked()
+        asked.done("petition.accepted", STREET, into=work.case.id)
+    one_more = Asked(number=99, beside=work.beside)
+    one_more.now = work.now
+    one_more.asked()
+    refusal = one_more.refused(Reason.OVER_LIMIT, "petition.accepted", STREET, into=work.case.id)
+    assert refusal.field == "data.into"
+    heard = one_more.beside.stories[work.case.id]
+    heard.hear(PETITIONED, petitioned(one_more), sender=one_more.case.id)
+    assert len(work.case.petitions) == MOST_WAITING and one_more.of(PetitionJoined)[0].full
+    work.done("incident.rejected", CENTRE, work.now + DAY, reason="unfounded")
+    ends = [story.own.case_state for story in work.beside.stories.values() if isinstance(story, Asked)]
+    assert ends.count("rejected") == MOST_WAITING

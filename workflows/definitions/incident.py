@@ -37,7 +37,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import barring, birth, effects, merging, sla, visiting
+from workflows import barring, birth, effects, merging, petitioning, sla, visiting
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -87,6 +87,7 @@ TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "discovered", ("on_patrol", "dissuades_first")),
     Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
     Transition("report.submitted", (AWAITED,), "reported"),
+    Transition("case.petitioned", (AWAITED,), "reported"),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
     Transition("incident.reported_up", ("dissuading", "returned"), "reported"),
@@ -133,6 +134,8 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.visited", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petitioned", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petition_left", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.hold_placed", (*OPEN, "merged"), "="),
     Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
@@ -261,7 +264,10 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
     return None
 
 
-BIRTHS = {"report.submitted": Birth(birth.report, first_owner, birth.report_keys)}
+BIRTHS = {
+    "report.submitted": Birth(birth.report, first_owner, birth.report_keys),
+    "case.petitioned": Birth(petitioning.begin, petitioning.assign),
+}
 
 
 def order_rectification(d: Decision, data: RectificationOrdered, speaker: Speaker) -> Refusal | None:
@@ -364,6 +370,8 @@ EFFECTS: dict[str, Effect] = {
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
     "case.visited": visiting.hear,
+    "case.petitioned": petitioning.join,
+    "case.petition_left": petitioning.leave,
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,

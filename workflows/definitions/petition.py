@@ -13,20 +13,42 @@
    the answer is final.
 5. It ends once. One that has ended, of a source without a ladder, is taken up again where who asked is not satisfied
    after all; the end that stands is the last one.
-6. Each stage has its own clock, and the whole has none: how long all stages may take together nobody says. The lane of
+6. Its work is done in an incident that it bears, in the home of its place, or in a case that is there already: one that
+   is named, or that was similar when it was taken in. Case and petition know each other; it hears when the case ends.
+   It is answered by people, whatever became of the case.
+7. Each stage has its own clock, and the whole has none: how long all stages may take together nobody says. The lane of
    the source has limits of its own in the pack.
 """
 
+from collections.abc import Sequence
+
 from schemas import facts
 from schemas.coordinates import SHIFTED
-from schemas.kinds import petition
+from schemas.derived_ids import petitioned_subject
+from schemas.envelope import is_subject
+from schemas.kinds import incident, petition
+from schemas.kinds.incident import (
+    CASE_JOINED,
+    CASE_OVER,
+    PETITION_LEFT,
+    PETITIONED,
+    CaseJoined,
+    CaseOver,
+    Petitioned,
+    PetitionLeft,
+)
 from schemas.kinds.petition import (
+    Accepted,
     Answered,
+    Attached,
     Examined,
     Petition,
     PetitionAnswered,
+    PetitionCaseOver,
     PetitionExamined,
     PetitionGiven,
+    PetitionJoined,
+    PetitionPassedOn,
     PetitionRaised,
     PetitionRevisited,
     PetitionTaken,
@@ -36,13 +58,15 @@ from schemas.kinds.petition import (
 )
 from schemas.kinds.service_request import Reopened
 from schemas.members import EventData, Source
+from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, reopening, sla
+from workflows import birth, effects, holding, merging, petitioning, reopening, sla
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
 from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
-from workflows.duplicates import point_of
+from workflows.definitions.incident import GOES_ON_IN
+from workflows.duplicates import point_of, similar
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
 
@@ -71,6 +95,9 @@ TRANSITIONS = (
     Transition("petition.rejected", ("submitted", "examining"), "rejected"),
     Transition("petition.transferred", ("submitted", "accepted"), "submitted"),
     Transition("petition.examined", ("examining",), "accepted"),
+    Transition("petition.attached", TO_ANSWER, "="),
+    Transition(CASE_JOINED, (*OPEN, *OVER), "="),
+    Transition(CASE_OVER, (*OPEN, *OVER), "="),
     Transition("petition.answered", TO_ANSWER, "answered"),
     Transition("petition.revisited", ("answered",), "accepted", ("begins_another_cycle",)),
     Transition("petition.revisited", ("answered",), "reexamination", ("goes_up_to_reexamination",)),
@@ -129,11 +156,13 @@ def goes_up_to_review(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 # ---- how it begins ----------------------------------------------------------------------------------------
 
+WORK = incident.INCIDENT.name
+"""The kind of case that a petition bears."""
 SOURCES = {"phone": Source.HOTLINE, "app": Source.PUBLIC, "online": Source.PUBLIC}
 """Who found a problem of which a petition by such a channel speaks; of any other one it is the petition (信访)."""
 
 
-def begin(d: Decision, data: Submitted, own: str, home: str, nearby: object) -> Refusal | None:
+def begin(d: Decision, data: Submitted, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
     """Tell by which way it came, and of which place it speaks."""
     register, at = d.register, d.judged(0)
     category = d.rules.categories.get(data.category)
@@ -167,7 +196,16 @@ def begin(d: Decision, data: Submitted, own: str, home: str, nearby: object) -> 
         )
     )
     effects.tell_evidence(d, data.evidence)
-    d.tell(PetitionTaken(channel=data.channel, reception=reception, place=grid, via=data.via or ""))
+    d.tell(
+        PetitionTaken(
+            channel=data.channel,
+            reception=reception,
+            place=grid,
+            via=data.via or "",
+            crs=crs,
+            similar=similar(d, point, nearby),
+        )
+    )
     return None
 
 
@@ -213,10 +251,86 @@ def transfer(d: Decision, data: Transferred, speaker: Speaker) -> Refusal | None
     return give_to(d, data.to_grid, data.to_department, "transferred")
 
 
+def accept(d: Decision, data: Accepted, speaker: Speaker) -> Refusal | None:
+    """The unit takes it on; what is to be looked at first is worked on afterwards."""
+    if data.alone and data.into is not None:
+        return Refusal(Reason.INVALID, "data.into", "it asks for no work, so it names no case: leave one of them out")
+    return None if data.alone or kept_by(d.case).checked else pass_on(d, data.into)
+
+
 def examine(d: Decision, data: Examined, speaker: Speaker) -> Refusal | None:
-    """Whether there is anything in it."""
+    """Whether there is anything in it, which is then worked on."""
     d.tell(PetitionExamined(outcome=data.outcome, by=d.by))
     effects.tell_evidence(d, data.evidence)
+    return pass_on(d, data.into) if data.outcome == "confirmed" else None
+
+
+def attach(d: Decision, data: Attached, speaker: Speaker) -> Refusal | None:
+    """Its work is done in another case."""
+    return pass_on(d, data.into)
+
+
+def pass_on(d: Decision, into: str | None) -> Refusal | None:
+    """Let its work be done: in a case that is named, else in that in which it is done already, else in a similar open
+    one, else in an incident that it bears."""
+    kept = kept_by(d.case)
+    if into is not None:
+        refused = refuse_case(d, into)
+        if refused or into in (kept.case, kept.asked):
+            return refused
+    elif kept.case or kept.asked:
+        return None
+    found = into or next((id_ for id_ in kept.similar if is_open_with_room(d.find(id_))), "")
+    if kept.case or kept.asked:
+        d.send(kept.case or kept.asked, PETITION_LEFT, PetitionLeft(petition=d.case.id))
+    place = d.register.standing(kept.place, d.arrival)
+    to = found or petitioned_subject(d.case.id, d.register.home(place))
+    said = Petitioned(
+        petition=d.case.id,
+        category=d.case.category,
+        source=Source(d.case.source),
+        grid=place,
+        by=d.case.by,
+        lon=d.case.lon,
+        lat=d.case.lat,
+        crs=kept.crs,
+        spot=d.case.spot,
+    )
+    d.tell(PetitionPassedOn(case=to, borne=not found))
+    d.send(to, PETITIONED, said, bears="" if found else WORK)
+    return None
+
+
+def refuse_case(d: Decision, id_: str) -> Refusal | None:
+    """Why its work cannot be done in a case that is named; of other homes that is known only when they answer."""
+    if not is_subject(id_) or id_ == d.case.id:
+        return Refusal(Reason.INVALID, "data.into", "must be the id of the case in which it is worked on")
+    if home_of(id_) != home_of(d.case.id):
+        return None
+    case = merging.survivor_of(id_, d.find)
+    if case is None or case.definition not in GOES_ON_IN:
+        detail = f"no case of this id is worked on: name one of {', '.join(GOES_ON_IN)}"
+        return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
+    if petitioning.room_in(case) < 1:
+        detail = f"{petitioning.MOST_WAITING} cases and petitions wait for that case: name another one"
+        return Refusal(Reason.OVER_LIMIT, "data.into", detail)
+    return None
+
+
+def is_open_with_room(case: Case | None) -> bool:
+    """Whether a case is open and takes one petition more."""
+    return case is not None and case.opened > 0 and case.closed is None and petitioning.room_in(case) > 0
+
+
+def be_joined(d: Decision, data: CaseJoined, speaker: Speaker) -> Refusal | None:
+    """The case has answered, and takes it, or takes no more."""
+    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, full=data.full))
+    return None
+
+
+def hear_end(d: Decision, data: CaseOver, speaker: Speaker) -> Refusal | None:
+    """The case in which its work is done has ended."""
+    d.tell(PetitionCaseOver(case=data.case, state=data.state))
     return None
 
 
@@ -342,6 +456,10 @@ RATIOS = (
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
     **{trigger: effect for trigger, effect in EFFECTS_OF_PROPOSALS.items() if trigger in petition.PETITION.events},
+    "petition.accepted": accept,
+    "petition.attached": attach,
+    CASE_JOINED: be_joined,
+    CASE_OVER: hear_end,
     "petition.rejected": effects.note("rejected"),
     "petition.transferred": transfer,
     "petition.examined": examine,
@@ -364,7 +482,7 @@ PETITION = define(
     STATES,
     TRANSITIONS,
     (is_to_be_examined, begins_another_cycle, goes_up_to_reexamination, goes_up_to_review),
-    births={"petition.submitted": Birth(begin, give, endless=True)},
+    births={"petition.submitted": Birth(begin, give, birth.report_keys, endless=True)},
     effects=EFFECTS,
     admits=ADMITS,
     clocks=CLOCKS,
@@ -375,6 +493,9 @@ PETITION = define(
         PetitionTaken: "登记 taken in: {channel}",
         PetitionGiven: "交由 to be answered by {unit}",
         PetitionExamined: "先行核实 looked at: {outcome}",
+        PetitionPassedOn: "交办 to be worked on in {case}",
+        PetitionJoined: "关联 worked on in {case}: {state}",
+        PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
         PetitionRevisited: "回访 asked afterwards: {outcome}",
         PetitionRaised: "提级 {stage}: {was} → {unit}",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from schemas import facts
+from schemas.kinds.petition import PetitionCaseOver
 from schemas.kinds.supervision import SupervisionContested
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
@@ -20,7 +21,7 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     ASKED: (facts.Proposed, facts.ExemptionRequested, facts.ExemptionAppealed, SupervisionContested),
     "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided, facts.ExemptionDecided),
     "merged": (facts.Moved, facts.Absorbed),
-    "ended": (facts.Moved, facts.SurvivorEnded),
+    "ended": (facts.Moved, facts.SurvivorEnded, PetitionCaseOver),
     "copied": (facts.Copied,),
     "moved": (facts.Moved,),
 }
