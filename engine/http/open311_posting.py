@@ -227,7 +227,7 @@ def data_of(form: SentForm) -> dict[str, Any]:
         "description": "\n".join(filter(None, words)),
         "name": name,
         "contact": "; ".join(f"{way}: {value}" for way, value in ways.items() if value),
-        "note": f"media_url: {said.media_url}" if said.media_url else "",
+        "note": f"{open311.MEDIA}{said.media_url}" if said.media_url else "",
     }
     if said.lat is not None and said.long is not None:
         data["position"] = {"lon": float(said.long), "lat": float(said.lat), "crs": "WGS84"}

@@ -8,10 +8,11 @@ import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
+import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
-from engine.store import incident_queries
+from engine.store import exports, incident_queries, words
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters
 from engine.views.incident_list import each_read
@@ -19,12 +20,14 @@ from engine.views.names import Names, active_names
 from engine.views.past import Order
 from engine.views.questions import BadQuestion, Unanswerable, parse_instant, parse_whole
 from engine.views.readers import check_list
+from schemas import facts, sealing
 from schemas.coordinates import UNITS
+from schemas.events import trigger_of
 from schemas.kinds.petition import Petition
 from schemas.open311 import SPECIFICATION, Discovery, Endpoint, Service, ServiceDefinition, ServiceRequest, Status
 from workflows import case as cases
 from workflows.case import Case
-from workflows.definitions import DEFINITIONS
+from workflows.definitions import DEFINITIONS, REFERENCE
 from workflows.duplicates import spot_of
 from workflows.policy.model import Category
 from workflows.reading import Readable
@@ -43,8 +46,10 @@ MOST_PAGED = 10_000
 """Requests that can be reached by pages; who needs more asks for fewer days."""
 MOST_CODES = 50
 """Services, and ids, that one question names."""
-PLACES = 3
-"""Decimals of a degree that are shown: a hundred metres or so, not a door."""
+PLACES, EXACT = 3, 7
+"""Decimals of a degree that are shown: a hundred metres or so, not a door; and those of what was released."""
+MEDIA = "media_url: "
+"""Begins the note of a petition that has the address of a picture."""
 
 
 class NotThere(Unanswerable):
@@ -118,7 +123,7 @@ def request_list(
     check_list(readable, names, KIND, "")
     if question.service_request_id:
         ids = parts_of(question.service_request_id, "service_request_id")
-        return [shown(case, names) for case in requests_of(connection, ids, readable)]
+        return [shown(connection, case, names) for case in requests_of(connection, ids, readable)]
     codes = parts_of(question.service_code, "service_code") or [""]
     for code in filter(None, codes):
         check_service(names, code, "service_code")
@@ -148,13 +153,13 @@ def request_list(
     ]
     merged = heapq.merge(*runs, key=lambda each: (each[1].opened, each[1].id), reverse=True)
     asked = (case for _, case in merged if is_request(case, readable))
-    return [shown(case, names) for case in islice(asked, (page - 1) * size, page * size)]
+    return [shown(connection, case, names) for case in islice(asked, (page - 1) * size, page * size)]
 
 
 def one_request(connection: Connection, names: Names, id_: str, readable: Readable) -> ServiceRequest:
     """One request. Raises NotThere where there is none of this id, or it is not read."""
     for case in requests_of(connection, [id_], readable):
-        return shown(case, names)
+        return shown(connection, case, names)
     raise NotThere("service_request_id", "there is no request of this id")
 
 
@@ -172,32 +177,48 @@ def is_request(case: Case, readable: Readable) -> bool:
     return isinstance(case.own, Petition) and case.own.channel in CHANNELS and readable.reads_case(case)
 
 
-def shown(case: Case, names: Names) -> ServiceRequest:
-    """A case as the public sees it."""
-    spot, agency = spot_of(case), names.owner(case.owner)
-    state = DEFINITIONS[case.definition].states[case.state]
-    title = names.titles(case.category)[0]
+def shown(connection: Connection, case: Case, names: Names) -> ServiceRequest:
+    """A case as the public sees it: of what was written only what was released (公开), and was not erased since."""
+    own, spot, agency = case.own, spot_of(case), names.owner(case.owner)
+    assert isinstance(own, Petition)
+    told = written_in(connection, case) if own.shows else {}
+    state, work = DEFINITIONS[case.definition].states[case.state], DEFINITIONS[REFERENCE].states.get(own.case_state)
+    says = [f"{each.zh} {each.name.replace('_', ' ')}" for each in (state, work) if each is not None]
+    places = EXACT if "address" in own.shows else PLACES
+    ended = case.closed if case.closed is not None else max(case.judged, case.opened)
     return ServiceRequest(
         service_request_id=case.id,
         status=Status.OPEN if case.closed is None else Status.CLOSED,
-        status_notes=f"{state.zh} {state.name.replace('_', ' ')}",
-        service_name=title,
+        status_notes="; ".join(
+            f"{each.zh} {each.name.replace('_', ' ')}" for each in (state, work) if each is not None
+        ),
+        service_name=names.titles(case.category)[0],
         service_code=case.category,
-        description=None,
+        description=told.get("description") if "description" in own.shows else None,
         agency_responsible=(agency.department or agency.grid).name if agency else None,
         service_notice=None,
         requested_datetime=names.instant(whole_second(case.opened)),
-        updated_datetime=names.instant(
-            whole_second(max(case.judged, case.opened) if case.closed is None else case.closed)
-        ),
+        updated_datetime=names.instant(whole_second(ended)),
         expected_datetime=names.instant(whole_second(case.due_at)) if case.due_at is not None else None,
-        address=None,
+        address=told.get("address") if "address" in own.shows else None,
         address_id=None,
         zipcode=None,
-        lat=round(spot[1] / UNITS, PLACES) if spot else None,
-        long=round(spot[0] / UNITS, PLACES) if spot else None,
-        media_url=None,
+        lat=round(spot[1] / UNITS, places) if spot else None,
+        long=round(spot[0] / UNITS, places) if spot else None,
+        media_url=told.get("note", "").removeprefix(MEDIA) or None if "media" in own.shows else None,
     )
+
+
+def written_in(connection: Connection, case: Case) -> dict[str, str]:
+    """What was sealed of the event that began a case, by its members; nothing of what was erased."""
+    begins = DEFINITIONS[case.definition].births
+    for row in exports.steps_of(connection, case.id):
+        cause = facts.decode_cause(row.cause)
+        if trigger_of(cause.type) in begins and cause.token:
+            found = words.read_words(connection, [cause.token]).get(cause.token)
+            sealed = msgspec.json.decode(found.body) if found is not None and found.body else {}
+            return {word.member: word.text for word in sealing.words_of(cause.type, sealed)}
+    return {}
 
 
 def whole_second(instant: int) -> int:

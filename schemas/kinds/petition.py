@@ -116,6 +116,16 @@ class Withdrawn(EventData, frozen=True, kw_only=True):
     """Taken back by who asked (撤回)."""
 
 
+Part = Literal["description", "address", "media"]
+"""What the public may be shown of a petition: the words, where exactly it is, and what is to be seen of it."""
+
+
+class Released(EventData, frozen=True, kw_only=True):
+    """What the public may be shown from now on (公开); nothing: what was released is taken back."""
+
+    shows: Annotated[tuple[Part, ...], Meta(max_length=3)] = ()
+
+
 class Petition(Own, frozen=True, tag="petition"):
     """What a petition keeps. `reception` is the grid that took it in, `place` that of which it speaks, `via` a row of
     the pack's sources, `similar` what may be the same. `case` is the one in which its work is done, `asked` one that
@@ -123,6 +133,7 @@ class Petition(Own, frozen=True, tag="petition"):
 
     `unit` of a level, with `department`, is who is to answer, or has answered, by the post `by`. `ladder` are the
     stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last.
+    `shows` is what the public may be shown.
     """
 
     channel: str
@@ -149,6 +160,7 @@ class Petition(Own, frozen=True, tag="petition"):
     found: str = ""
     answer: str = ""
     outcome: str = ""
+    shows: tuple[str, ...] = ()
 
 
 class PetitionTaken(OwnFact, frozen=True, tag="petition.taken"):
@@ -281,6 +293,18 @@ class PetitionRaised(OwnFact, frozen=True, tag="petition.raised"):
         return structs.replace(own, stage=self.stage, unit=self.unit, level=self.level, department="")
 
 
+class PetitionReleased(OwnFact, frozen=True, tag="petition.released"):
+    """What the public may be shown, and who says so."""
+
+    shows: tuple[str, ...]
+    by: str
+
+    def keep(self, own: Own | None) -> Own:
+        """The last word counts."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, shows=self.shows)
+
+
 FACTS: tuple[type[Fact], ...] = (
     PetitionTaken,
     PetitionGiven,
@@ -291,6 +315,7 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionAnswered,
     PetitionRevisited,
     PetitionRaised,
+    PetitionReleased,
 )
 PETITION = Kind(
     name="petition",
@@ -325,6 +350,7 @@ PETITION = Kind(
         "petition.revisited": EventType(Revisited, "回访", {"outcome": "satisfied", "note": "…"}, "Ask afterwards"),
         "petition.ended": EventType(Ended, "信访办结", {}, "Settle"),
         "petition.withdrawn": EventType(Withdrawn, "信访撤回", {}, "Take back"),
+        "petition.released": EventType(Released, "信访公开", {"shows": ["description"]}, "Release to the public"),
         "case.reopened": SERVICE_REQUEST.events["case.reopened"],
         **EXTENSIONS,
     },
@@ -332,6 +358,9 @@ PETITION = Kind(
     facts=FACTS,
     own=Petition,
     words={
+        "description": ("内容", "what was written"),
+        "address": ("地址", "the address"),
+        "media": ("图片", "pictures"),
         "phone": ("电话", "telephone"),
         "fax": ("传真", "fax"),
         "visit": ("来访", "visit"),

@@ -31,7 +31,7 @@ from workflows import case as cases
 
 FORM = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
 EXAMPLE = (
-    "api_key={key}&jurisdiction_id=weiyang&service_code=D3-01&lat=34.38500001&long=108.8450004"
+    "api_key={key}&jurisdiction_id=weiyang&service_code=D3-01&lat=34.3850123&long=108.8450045"
     "&address_string=1234+5th+street&email=smit333%40sfgov.edu&device_id=tt222111&account_id=123456&first_name=john"
     "&last_name=smith&phone=111111111&description=A+large+sinkhole+is+destroying+the+street"
     "&media_url=http%3A%2F%2Ffarm3.static.flickr.com%2F2002%2F2212426634_5ed477a060.jpg&attribute[WHISPAWN]=123456"
@@ -271,6 +271,35 @@ def test_requests_are_found_by_service_status_and_days_page_by_page(database_url
             assert found(service_request_id=listed, status="closed", start_date=w3(now)) == [1, 3]
             assert found(service_request_id=[subject("XA", 1), subject("XA", 2)]) == [1, 2]
             assert door.client.get(f"/open311/v2/requests/{subject('XA', 6)}.json").status_code == 404
+
+
+@pytest.mark.mechanism("M49", "M63")
+def test_only_what_was_released_is_shown_and_only_as_long_as_it_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/gridpatrol.db"
+    with prepared(url, open311_post="WY-PUBLIC") as engine, served(engine) as door:
+        id_ = send(door, EXAMPLE.format(key="")).json()[0]["service_request_id"]
+
+        def shown(number: int, *parts: str) -> dict[str, Any]:
+            said = event("petition.released", "WY-CHIEF", now_ms(), case=id_, id=f"r{number}", shows=list(parts))
+            answer = door.post(said, Prefer="wait=20")
+            assert answer.json()["outcome"] == "done", answer.text
+            [line] = door.get(f"/open311/v2/requests/{id_}.json")
+            assert door.get("/open311/v2/requests.json") == [line]
+            return {name: line[name] for name in ("description", "address", "media_url", "lat", "long")}
+
+        hidden = {"description": None, "address": None, "media_url": None, "lat": 34.385, "long": 108.845}
+        words = "A large sinkhole is destroying the street\nWHISDORN: COISL001\nWHISPAWN: 123456"
+        picture = "http://farm3.static.flickr.com/2002/2212426634_5ed477a060.jpg"
+        exact = {"address": "1234 5th street", "lat": 34.3850123, "long": 108.8450045}
+        assert shown(1) == hidden
+        assert shown(2, "description") == hidden | {"description": words}
+        assert shown(3, "media", "address") == hidden | exact | {"media_url": picture}
+        assert shown(4) == hidden
+        assert shown(5, "description", "address", "media")["description"] == words
+        erased = door.client.post(f"/v1/operator/incidents/{id_}/erasures", json={"by": "ops"})
+        assert erased.status_code in (200, 201), erased.text
+        [line] = door.get(f"/open311/v2/requests/{id_}.json")
+        assert (line["description"], line["address"], line["media_url"]) == (None, None, None)
 
 
 def w3(instant: int) -> str:

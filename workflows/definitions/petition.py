@@ -50,8 +50,10 @@ from schemas.kinds.petition import (
     PetitionJoined,
     PetitionPassedOn,
     PetitionRaised,
+    PetitionReleased,
     PetitionRevisited,
     PetitionTaken,
+    Released,
     Revisited,
     Submitted,
     Transferred,
@@ -105,6 +107,7 @@ TRANSITIONS = (
     Transition("petition.revisited", ("answered",), "revisited"),
     Transition("petition.ended", ("revisited",), "settled"),
     Transition("petition.withdrawn", ("submitted", "examining", *TO_ANSWER), "withdrawn"),
+    Transition("petition.released", (*OPEN, *OVER), "="),
     Transition("case.reopened", ("settled",), "accepted"),
     Transition("extension.requested", TO_ANSWER, "="),
     Transition("extension.granted", TO_ANSWER, "="),
@@ -256,6 +259,12 @@ def accept(d: Decision, data: Accepted, speaker: Speaker) -> Refusal | None:
     if data.alone and data.into is not None:
         return Refusal(Reason.INVALID, "data.into", "it asks for no work, so it names no case: leave one of them out")
     return None if data.alone or kept_by(d.case).checked else pass_on(d, data.into)
+
+
+def release(d: Decision, data: Released, speaker: Speaker) -> Refusal | None:
+    """Somebody has looked at it and says what of it the public may be shown."""
+    d.tell(PetitionReleased(shows=tuple(dict.fromkeys(data.shows)), by=d.by))
+    return None
 
 
 def examine(d: Decision, data: Examined, speaker: Speaker) -> Refusal | None:
@@ -467,6 +476,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.revisited": revisit,
     "petition.ended": effects.note("ended"),
     "petition.withdrawn": effects.note("withdrawn"),
+    "petition.released": release,
     "case.reopened": take_up_again,
 }
 ADMITS: dict[str, Admission] = {
@@ -499,6 +509,7 @@ PETITION = define(
         PetitionAnswered: "答复 answered: {found}",
         PetitionRevisited: "回访 asked afterwards: {outcome}",
         PetitionRaised: "提级 {stage}: {was} → {unit}",
+        PetitionReleased: "公开 shown to the public: {shows}",
     },
     fulfils=FULFILS,
     listed="asked",
