@@ -207,6 +207,11 @@ class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=Tru
         """An instant at which the case comes up by itself, without a clock; None: it does not."""
         return None
 
+    @property
+    def lane(self) -> str:
+        """The lane by whose limits it is handled (`LimitRow.lane`); empty: the usual ones."""
+        return ""
+
 
 class OwnFact(Fact, frozen=True):
     """Base of facts of one kind that change what a case of it keeps."""

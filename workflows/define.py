@@ -64,6 +64,7 @@ def define(
     tolerance: Tolerance | None = None,
     of_actions: bool = False,
     needs: str = "",
+    identity: tuple[str, ...] = (),
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -85,6 +86,7 @@ def define(
             "admission": [trigger for trigger in admits if trigger not in OF_ANY_CASE],
             "alias": aliases,
             "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
+            "identity": identity,
             "clock": fulfils,
             "bearing": [] if bears is None else [bears.born, bears.ended],
         },
@@ -140,6 +142,7 @@ def define(
         tolerance=tolerance,
         of_actions=of_actions,
         needs=needs,
+        identity=identity,
     )
 
 

@@ -23,7 +23,7 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import decide, homes, succession
+from workflows import decide, homes, petitioning, succession
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError

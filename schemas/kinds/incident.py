@@ -252,8 +252,8 @@ VISITS: dict[str, type[EventData]] = {VISITED: Visited}
 
 
 class Petitioned(EventData, frozen=True, kw_only=True):
-    """A petition (信访) says to a case: what I ask for is done in you. It bears the case, where that is not born: of this
-    category, at this place. `by`: who took the petition in."""
+    """A petition (信访) says to a case: what I ask for is done in you. It bears the case, where that is not born: of
+    this category, at this place. `by`: who took it in."""
 
     petition: CaseId
     category: Code

@@ -3,9 +3,9 @@
 It is the asking; the work that it leads to is done in an incident. What identifies who asks is sealed.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from msgspec import Meta, structs
+from msgspec import Meta, Struct, structs
 
 from schemas.coordinates import measured
 from schemas.kinds.incident import OF_CASES
@@ -30,6 +30,11 @@ from schemas.samples import OTHER, PHOTO
 
 Channel = Literal["phone", "fax", "visit", "app", "online", "letter"]
 """How it came (M49: 电话、传真; M126: 网民留言)."""
+STAGES = ("reexamination", "review")
+"""The stages that a petition may go up (复查, 复核)."""
+Line = Literal["report", "subsidy"]
+"""What is paid for a report found true (M61): a reward for it (有奖举报), or one instead of a subsidy (以奖代补)."""
+CHANNELS, LINES = get_args(Channel), get_args(Line)
 
 
 class Submitted(EventData, frozen=True, kw_only=True):
@@ -59,8 +64,8 @@ class Submitted(EventData, frozen=True, kw_only=True):
 
 
 class Accepted(EventData, frozen=True, kw_only=True):
-    """Taken on by who is to answer (受理). Its work is done in the case `into`; in none, where it stands `alone`; else in
-    a similar open one of the home, or in an incident that it bears at its place."""
+    """Taken on by who is to answer (受理). Its work is done in the case `into`; in none, where it stands `alone`;
+    else in a similar open one of the home, or in an incident that it bears at its place."""
 
     into: CaseId | None = None
     alone: bool = False
@@ -108,6 +113,14 @@ class Revisited(EventData, frozen=True, kw_only=True):
     outcome: Literal["satisfied", "dissatisfied", "leaves_it", "unreachable"]
 
 
+class Rewarded(EventData, frozen=True, kw_only=True):
+    """What a report found true is worth was paid, or is not (M61): of a line of the pack, by which document."""
+
+    line: Line
+    outcome: Literal["paid", "refused"]
+    document: Reference | None = None
+
+
 class Ended(EventData, frozen=True, kw_only=True):
     """It is settled (办结)."""
 
@@ -124,6 +137,15 @@ class Released(EventData, frozen=True, kw_only=True):
     """What the public may be shown from now on (公开); nothing: what was released is taken back."""
 
     shows: Annotated[tuple[Part, ...], Meta(max_length=3)] = ()
+
+
+class Reward(Struct, frozen=True, omit_defaults=True):
+    """A reward that is proposed: a row of the pack, its line, and what has become of it (empty: nothing yet)."""
+
+    reward: str
+    line: str
+    amount_fen: int
+    outcome: str = ""
 
 
 class Petition(Own, frozen=True, tag="petition"):
@@ -161,6 +183,7 @@ class Petition(Own, frozen=True, tag="petition"):
     answer: str = ""
     outcome: str = ""
     shows: tuple[str, ...] = ()
+    rewards: tuple[Reward, ...] = ()
 
 
 class PetitionTaken(OwnFact, frozen=True, tag="petition.taken"):
@@ -266,6 +289,41 @@ class PetitionAnswered(OwnFact, frozen=True, tag="petition.answered"):
         return structs.replace(own, answers=own.answers + 1, found=self.found, by=self.by, answer=self.token)
 
 
+class PetitionWeighed(Fact, frozen=True, tag="petition.weighed"):
+    """An answer counts in assessments as often as this is told: so often as its source weighs (M126)."""
+
+    late: bool = False
+
+
+class RewardProposed(OwnFact, frozen=True, tag="petition.reward_proposed"):
+    """A report was found true, and the pack has a reward for it."""
+
+    reward: str
+    line: str
+    amount_fen: int
+
+    def keep(self, own: Own | None) -> Own:
+        """One reward more."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, rewards=(*own.rewards, Reward(self.reward, self.line, self.amount_fen)))
+
+
+class RewardDecided(OwnFact, frozen=True, tag="petition.reward_decided"):
+    """A reward was paid, or is refused."""
+
+    line: str
+    outcome: str
+    amount_fen: int
+    by: str
+    document: str = ""
+
+    def keep(self, own: Own | None) -> Own:
+        """What has become of the reward of this line."""
+        assert isinstance(own, Petition)
+        decided = (structs.replace(r, outcome=self.outcome) if r.line == self.line else r for r in own.rewards)
+        return structs.replace(own, rewards=tuple(decided))
+
+
 class PetitionRevisited(OwnFact, frozen=True, tag="petition.revisited"):
     """What who asked says of the answer."""
 
@@ -313,6 +371,9 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionJoined,
     PetitionCaseOver,
     PetitionAnswered,
+    PetitionWeighed,
+    RewardProposed,
+    RewardDecided,
     PetitionRevisited,
     PetitionRaised,
     PetitionReleased,
@@ -348,6 +409,7 @@ PETITION = Kind(
             Answered, "答复", {"found": "true", "answer": "…", "evidence": [PHOTO]}, "Answer"
         ),
         "petition.revisited": EventType(Revisited, "回访", {"outcome": "satisfied", "note": "…"}, "Ask afterwards"),
+        "petition.rewarded": EventType(Rewarded, "发放奖励", {"line": "report", "outcome": "paid"}, "Pay a reward"),
         "petition.ended": EventType(Ended, "信访办结", {}, "Settle"),
         "petition.withdrawn": EventType(Withdrawn, "信访撤回", {}, "Take back"),
         "petition.released": EventType(Released, "信访公开", {"shows": ["description"]}, "Release to the public"),
@@ -381,6 +443,10 @@ PETITION = Kind(
         "satisfied": ("满意", "satisfied"),
         "dissatisfied": ("回访不满意", "not satisfied"),
         "leaves_it": ("不满意，不再申请", "not satisfied, and asks no more"),
+        "report": ("有奖举报", "reward for a report"),
+        "subsidy": ("以奖代补", "reward instead of a subsidy"),
+        "paid": ("已发放", "paid"),
+        "refused": ("不予发放", "not paid"),
         "unreachable": ("联系不上", "could not be reached"),
         **WORDS_OF_PROPOSALS,
     },

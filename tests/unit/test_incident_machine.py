@@ -296,7 +296,7 @@ def test_no_state_can_be_jumped_to(name):
 TAKEN_UP = {
     ("service_request", "closed"): {"case.reopened"},
     ("assessment", "announced"): {"assessment.computed"},
-    ("petition", "settled"): {"case.reopened"},
+    ("petition", "settled"): {"case.reopened", "petition.rewarded"},
 }
 """By what a case that is over is taken up again."""
 

@@ -26,6 +26,7 @@ OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
     "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
     "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3",
+    "fax", "subsidy", "reexamination",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""
 TAKEN = dict[str, str]()
@@ -37,6 +38,8 @@ MORE_ROWS = {
     "responsibilities.csv": "R1,WASTE,清运垃圾,lead,Clear waste,,ours,,",
     "actions.csv": "letter,督办函,Letter,,,,,,",
     "campaigns.csv": "C,行动,Campaign,2026-01-01,2026-12-31,waste,N,",
+    "sources.csv": "hot,phone,热线,Hotline,fast,yes,1,2,reexamination,ours",
+    "rewards.csv": "report,report,有奖举报,20000,Reward,,,ours",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",

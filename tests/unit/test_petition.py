@@ -5,24 +5,32 @@ In: what posts of the sample pack say, in March 2026. Out: states, hands, clocks
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from schemas.facts import Moved, NoticeGiven
 from schemas.kinds.incident import PETITIONED, Petitioned
-from schemas.kinds.petition import Petition, PetitionAnswered, PetitionJoined
+from schemas.kinds.petition import Petition, PetitionAnswered, PetitionJoined, PetitionWeighed
 from schemas.members import Source
 from schemas.refusals import Reason
-from tests.support.builders import DAY, LEAF_CHIEF, STREET, Story
+from tests.support.builders import DAY, LEAF_CHIEF, STREET, Story, weiyang
 from tests.unit.test_supervision import counts_of
 from workflows.case import Clock, Owner
 from workflows.definitions import held_by
 from workflows.definitions.petition import RATIOS, SUMS
 from workflows.figures import derived
 from workflows.petitioning import MOST_WAITING
+from workflows.policy.lint.context import LintContext
+from workflows.policy.lint.public import lint_rewards, lint_sources
+from workflows.policy.model import Pack
+from workflows.policy.problems import Finding
+from workflows.policy.public import RewardRow, SourceRow
+from workflows.reading import WordRights, word_rights
 
-HOTLINE, EPB, CENTRE = "WY-12345", "WY-EPB-H", "WY-DISPATCH"
+HOTLINE, EPB, CENTRE, CASHIER = "WY-12345", "WY-EPB-H", "WY-DISPATCH", "WY-FINANCE-PAY"
 
 
 class Asked(Story):
@@ -238,3 +246,114 @@ def test_a_case_takes_so_many_petitions_as_can_hear_of_its_end():
     work.done("incident.rejected", CENTRE, work.now + DAY, reason="unfounded")
     ends = [story.own.case_state for story in work.beside.stories.values() if isinstance(story, Asked)]
     assert ends.count("rejected") == MOST_WAITING
+
+
+# ---- sources, rewards, who is known to whom ---------------------------------------------------------------
+
+
+@pytest.mark.mechanism("M126")
+def test_a_message_is_handled_in_the_lane_of_a_leader_s_instruction_and_weighs_twice():
+    asked = Asked().asked(channel="online")
+    assert (asked.own.via, asked.own.lane, asked.own.weight) == ("message-board", "leader", 2)
+    assert asked.clock("accept").limit == "1工作日"
+    asked.done("petition.accepted", STREET)
+    assert asked.clock("response").limit == "5工作日"
+    asked.done("petition.answered", STREET, found="no_report")
+    assert len(asked.of(PetitionWeighed)) == 2 and asked.of(PetitionAnswered)[0].lane == "leader"
+
+
+def test_a_letter_goes_up_to_reexamination_and_review_and_then_it_is_final():
+    asked = Asked().asked(STREET, channel="letter")
+    asked.done("petition.accepted", STREET)
+    asked.done("petition.answered", STREET, found="untrue")
+    asked.done("petition.revisited", "WY01-STAFF1", outcome="dissatisfied")
+    assert (asked.case.state, asked.own.stage, asked.case.owner) == ("reexamination", "reexamination", Owner("WY", 2))
+    assert asked.clock("reexamine").limit == "30自然日"
+    asked.done("petition.answered", "WY-OFFICE", found="untrue")
+    asked.done("petition.revisited", STREET, outcome="dissatisfied")
+    assert (asked.case.state, asked.case.owner) == ("review", Owner("XA", 1))
+    asked.done("petition.answered", "XA-OFFICE", found="partly")
+    asked.done("petition.revisited", STREET, outcome="dissatisfied")
+    assert asked.case.state == "revisited"
+    asked.done("petition.ended", STREET)
+    refusal = asked.refused(Reason.IMPOSSIBLE, "case.reopened", "WY-OFFICE", reason="dissatisfied")
+    assert "final" in refusal.detail
+
+
+def test_what_comes_by_an_app_is_looked_at_before_it_is_worked_on():
+    asked = Asked().asked("WY-PUBLIC", channel="app")
+    asked.done("petition.accepted", STREET)
+    assert (asked.case.state, asked.own.case) == ("examining", "")
+    asked.done("petition.examined", LEAF_CHIEF, outcome="confirmed")
+    assert asked.case.state == "accepted" and asked.own.case
+    other = Asked(number=2).asked("WY-PUBLIC", channel="app")
+    other.done("petition.accepted", STREET)
+    other.done("petition.examined", LEAF_CHIEF, outcome="untrue")
+    assert (other.case.state, other.own.case) == ("accepted", "")
+    wrong = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
+    assert Asked(number=3).refused(Reason.INVALID, "petition.submitted", HOTLINE, **wrong, via="fax").field
+    assert Asked(number=4).refused(Reason.UNKNOWN_CODE, "petition.submitted", HOTLINE, **wrong, via="x").field
+
+
+@pytest.mark.mechanism("M61")
+def test_a_report_found_true_proposes_rewards_that_the_cashier_pays_once():
+    asked = Asked().asked(category="D3-04")
+    assert asked.case.group == "dust"
+    asked.done("petition.accepted", STREET)
+    asked.refused(Reason.IMPOSSIBLE, "petition.rewarded", CASHIER, line="report", outcome="paid")
+    asked.done("petition.answered", STREET, found="true")
+    proposed = [(each.line, each.amount_fen, each.outcome) for each in asked.own.rewards]
+    assert proposed == [("report", 20_000, ""), ("subsidy", 50_000, "")]
+    asked.refused(Reason.FORBIDDEN, "petition.rewarded", STREET, line="report", outcome="paid")
+    asked.done("petition.rewarded", CASHIER, line="report", outcome="paid", document="2026-3")
+    asked.refused(Reason.IMPOSSIBLE, "petition.rewarded", CASHIER, line="report", outcome="paid")
+    asked.done("petition.revisited", HOTLINE, outcome="dissatisfied")
+    asked.done("petition.answered", STREET, found="true")
+    assert len(asked.own.rewards) == 2  # each line once, however often it is answered
+    asked.done("petition.rewarded", CASHIER, line="subsidy", outcome="refused")
+    assert [each.outcome for each in asked.own.rewards] == ["paid", "refused"]
+    plain = Asked(number=2).asked(category="D3-01")
+    plain.done("petition.accepted", STREET)
+    plain.done("petition.answered", STREET, found="partly")
+    assert plain.own.rewards == ()
+
+
+def test_who_asked_is_known_to_who_asks_about_the_answer_and_who_pays():
+    asked = Asked().asked()
+
+    def rights(code: str) -> WordRights:
+        return word_rights(asked.register.posts[code], asked.case, asked.register, asked.now)
+
+    assert rights(HOTLINE) == rights(CASHIER) == WordRights(True, True)
+    asked.done("petition.accepted", "WY01-STAFF1")
+    asked.done("petition.transferred", STREET, to_department="WY-EPB")
+    assert rights(EPB) == WordRights(True, False)  # who has to answer reads what was said, and not by whom
+    assert rights("WY-SUPERVISOR") == WordRights(True, False)
+    assert rights("WY02-CHIEF") == WordRights(False, False)
+
+
+@pytest.mark.parametrize(
+    ("rows", "begins"),
+    [
+        ({"sources": (SourceRow("a", "fax", "x", "x", ladder=("review",), basis="-"),)}, "sources.csv:2 ladder"),
+        ({"sources": (SourceRow("a", "fax", "x", "x", weight=10, basis="-"),)}, "sources.csv:2 weight"),
+        ({"sources": (SourceRow("a", "fax", "x", "x"),)}, "sources.csv:2 basis"),
+        ({"sources": ()}, "limits.csv"),
+        ({"rewards": (RewardRow("a", "report", "x", "x", 0, basis="-"),)}, "rewards.csv:2 amount_fen"),
+        ({"rewards": (RewardRow("a", "report", "x", "x", 1, category="Z", basis="-"),)}, "rewards.csv:2 category"),
+        ({"rewards": (RewardRow("a", "report", "x", "x", 1, group="Z", basis="-"),)}, "rewards.csv:2 group"),
+        ({"rewards": (RewardRow("a", "report", "x", "x", 1),)}, "rewards.csv:2 basis"),
+    ],
+)
+def test_a_row_of_the_public_that_can_mean_nothing_is_named(rows: dict[str, Any], begins: str):
+    limits = () if rows.get("sources") else weiyang().pack.limits
+    pack = structs.replace(weiyang().pack, limits=limits, **rows)
+    told = [str(each) for check in (lint_sources, lint_rewards) for each in problems_of(check, pack)]
+    assert told and all(each.startswith(begins) for each in told), told
+
+
+def problems_of(check: Callable[[LintContext], None], pack: Pack) -> list[Finding]:
+    """What one check finds."""
+    context = LintContext(pack)
+    check(context)
+    return context.problems

@@ -16,7 +16,9 @@
 6. Its work is done in an incident that it bears, in the home of its place, or in a case that is there already: one that
    is named, or that was similar when it was taken in. Case and petition know each other; it hears when the case ends.
    It is answered by people, whatever became of the case.
-7. Each stage has its own clock, and the whole has none: how long all stages may take together nobody says. The lane of
+7. A report that is found true proposes the rewards that the pack has for it, one of each line (M61). Who pays says what
+   became of it. Who asked is known to those posts alone who may pay or ask about the answer.
+8. Each stage has its own clock, and the whole has none: how long all stages may take together nobody says. The lane of
    the source has limits of its own in the pack.
 """
 
@@ -38,6 +40,7 @@ from schemas.kinds.incident import (
     PetitionLeft,
 )
 from schemas.kinds.petition import (
+    LINES,
     Accepted,
     Answered,
     Attached,
@@ -53,8 +56,12 @@ from schemas.kinds.petition import (
     PetitionReleased,
     PetitionRevisited,
     PetitionTaken,
+    PetitionWeighed,
     Released,
     Revisited,
+    RewardDecided,
+    Rewarded,
+    RewardProposed,
     Submitted,
     Transferred,
 )
@@ -71,6 +78,7 @@ from workflows.definitions.incident import GOES_ON_IN
 from workflows.duplicates import point_of, similar
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
+from workflows.policy.public import SourceRow
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -105,6 +113,7 @@ TRANSITIONS = (
     Transition("petition.revisited", ("answered",), "reexamination", ("goes_up_to_reexamination",)),
     Transition("petition.revisited", ("answered",), "review", ("goes_up_to_review",)),
     Transition("petition.revisited", ("answered",), "revisited"),
+    Transition("petition.rewarded", (*TO_ANSWER, "answered", "revisited", "settled"), "="),
     Transition("petition.ended", ("revisited",), "settled"),
     Transition("petition.withdrawn", ("submitted", "examining", *TO_ANSWER), "withdrawn"),
     Transition("petition.released", (*OPEN, *OVER), "="),
@@ -178,6 +187,9 @@ def begin(d: Decision, data: Submitted, own: str, home: str, nearby: Sequence[Ca
     refused = birth.refuse_grid(register, at, home, home, "subject")
     if grid not in register.grids or refused:
         return refused or effects.unknown_code("data.grid", "grid")
+    source = source_of(d, data)
+    if isinstance(source, Refusal):
+        return source
     position = data.position if point is not None else None
     crs = (position.crs or register.options.crs or "WGS84") if position else ""
     d.tell(
@@ -204,12 +216,32 @@ def begin(d: Decision, data: Submitted, own: str, home: str, nearby: Sequence[Ca
             channel=data.channel,
             reception=reception,
             place=grid,
-            via=data.via or "",
+            via=source.code,
+            lane=source.lane,
+            checked=source.look_first,
+            priority=source.priority,
+            weight=source.weight,
+            ladder=source.ladder,
             crs=crs,
             similar=similar(d, point, nearby),
         )
     )
     return None
+
+
+def source_of(d: Decision, data: Submitted) -> SourceRow | Refusal:
+    """The source of the pack by which it came: the one that is named, else the first of its channel. A pack without any
+    handles all of them alike."""
+    rows = d.rules.sources
+    if data.via is None:
+        of_channel = (row for row in rows.values() if row.channel == data.channel)
+        return next(of_channel, SourceRow("", data.channel, "", ""))
+    named = rows.get(data.via)
+    if named is None:
+        return effects.unknown_code("data.via", "source")
+    if named.channel != data.channel:
+        return Refusal(Reason.INVALID, "data.channel", f"that source is of channel {named.channel}")
+    return named
 
 
 def place_of(d: Decision, data: Submitted, home: str) -> str:
@@ -348,13 +380,43 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     kept, judged = kept_by(d.case), d.judged(d.case.judged)
     clocks = [clock for clock in d.case.clocks if clock.name in FULFILS["petition.answered"]]
     late = any(clock.due is not None and judged > clock.due for clock in clocks)
-    d.tell(
-        PetitionAnswered(by=d.by, found=data.found, lane=kept.lane, stage=kept.stage, late=late, token=d.token),
-    )
+    d.tell(PetitionAnswered(by=d.by, found=data.found, lane=kept.lane, stage=kept.stage, late=late, token=d.token))
+    for _ in range(kept.weight):
+        d.tell(PetitionWeighed(late=late))
+    if data.found == "true":
+        propose_rewards(d)
     effects.tell_evidence(d, data.evidence)
     grid = d.register.standing(kept.reception, d.arrival)
     effects.assign(d, Owner(grid, d.register.grids[grid].level), "answered")
     return None
+
+
+def propose_rewards(d: Decision) -> None:
+    """Of each line of which none is proposed yet, the reward of the pack that fits best."""
+    case, proposed = d.case, {reward.line for reward in kept_by(d.case).rewards}
+    for line in LINES:
+        rows = [row for row in d.rules.pack.rewards if row.line == line]
+        fitting = [row for row in rows if row.category in ("", case.category) and row.group in ("", case.group)]
+        if fitting and line not in proposed:
+            row = max(fitting, key=lambda row: (bool(row.category), bool(row.group)))
+            d.tell(RewardProposed(reward=row.code, line=line, amount_fen=row.amount_fen))
+
+
+def reward(d: Decision, data: Rewarded, speaker: Speaker) -> Refusal | None:
+    """A reward is paid or refused, once."""
+    found = next((each for each in kept_by(d.case).rewards if each.line == data.line and not each.outcome), None)
+    if found is None:
+        return Refusal(Reason.IMPOSSIBLE, "data.line", "no reward of this line is proposed, or it is decided already")
+    document, amount = data.document or "", found.amount_fen
+    d.tell(RewardDecided(line=found.line, outcome=data.outcome, amount_fen=amount, by=d.by, document=document))
+    return None
+
+
+def has_a_reward(d: Decision, speaker: Speaker) -> Refusal | None:
+    """Some reward is proposed, and nobody has decided it."""
+    if any(not each.outcome for each in kept_by(d.case).rewards):
+        return None
+    return Refusal(Reason.IMPOSSIBLE, "type", "no reward is proposed for it that nobody has decided")
 
 
 def revisit(d: Decision, data: Revisited, speaker: Speaker) -> Refusal | None:
@@ -436,6 +498,36 @@ MEASURES = (
         en="answers to petitions that came late",
         better="lower",
     ),
+    Measure("petition_answers_by_lane", PetitionAnswered, per="lane", zh="各通道的答复", en="answers by lane"),
+    Measure(
+        "petition_answers_weighed", PetitionWeighed, zh="加权答复（网络留言等加倍）", en="answers as sources weigh"
+    ),
+    Measure(
+        "petition_answers_late_weighed",
+        PetitionWeighed,
+        where=(("late", True),),
+        zh="加权逾期答复",
+        en="late answers as their sources weigh",
+        better="lower",
+    ),
+    Measure(
+        "petitions_joined",
+        PetitionJoined,
+        where=(("full", False),),
+        zh="已关联案件的信访件",
+        en="petitions with a case",
+    ),
+    Measure(
+        "petitions_found_before",
+        PetitionJoined,
+        where=(("before", True),),
+        zh="投诉之前已自行发现的信访件",
+        en="petitions about what we had found before",
+        better="higher",
+    ),
+    Measure(
+        "rewards_paid", RewardDecided, per="line", where=(("outcome", "paid"),), zh="发放的奖励", en="rewards paid"
+    ),
     Measure("revisits", PetitionRevisited, per="outcome", zh="回访的结果", en="what petitioners said of answers"),
     Measure(
         "petitions_raised",
@@ -449,10 +541,32 @@ MEASURES = (
 SUMS = (
     Sum("answered", "答复", "answered", ("petition_answers",)),
     Sum("answered_in_time", "按期答复", "answered in time", ("petition_answers",), ("petition_answers_late",)),
+    Sum(
+        "weighed_in_time",
+        "加权按期答复",
+        "answered in time, weighed",
+        ("petition_answers_weighed",),
+        ("petition_answers_late_weighed",),
+    ),
+    Sum("found_before", "自行发现在先", "found before", ("petitions_found_before",)),
     Sum("content", "满意", "satisfied", ("revisits:satisfied",)),
 )
 RATIOS = (
     Ratio("in_time_rate", "按期答复率", "answered in time", "answered_in_time", Sum("", "", "", ("answered",))),
+    Ratio(
+        "weighed_in_time_rate",
+        "加权按期答复率",
+        "answered in time, weighed",
+        "weighed_in_time",
+        Sum("", "", "", ("petition_answers_weighed",)),
+    ),
+    Ratio(
+        "found_before_rate",
+        "自行发现在先率",
+        "found by ourselves before complained of",
+        "found_before",
+        Sum("", "", "", ("petitions_joined",)),
+    ),
     Ratio(
         "satisfaction_rate",
         "答复满意率",
@@ -474,6 +588,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.examined": examine,
     "petition.answered": answer,
     "petition.revisited": revisit,
+    "petition.rewarded": reward,
     "petition.ended": effects.note("ended"),
     "petition.withdrawn": effects.note("withdrawn"),
     "petition.released": release,
@@ -483,6 +598,7 @@ ADMITS: dict[str, Admission] = {
     **ADMITS_OF_ANY,
     **{trigger: asks for trigger, asks in ADMITS_OF_PROPOSALS.items() if trigger in petition.PETITION.events},
     "petition.revisited": is_another,
+    "petition.rewarded": has_a_reward,
     "case.reopened": may_take_up_again,
 }
 
@@ -507,10 +623,14 @@ PETITION = define(
         PetitionJoined: "关联 worked on in {case}: {state}",
         PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
+        PetitionWeighed: "按来源权重计 counted by the weight of its source",
+        RewardProposed: "拟发奖励 a reward is proposed: {line}",
+        RewardDecided: "奖励 reward: {line}, {outcome}",
         PetitionRevisited: "回访 asked afterwards: {outcome}",
         PetitionRaised: "提级 {stage}: {was} → {unit}",
         PetitionReleased: "公开 shown to the public: {shows}",
     },
     fulfils=FULFILS,
     listed="asked",
+    identity=("petition.revisited", "petition.rewarded"),
 )

@@ -39,6 +39,7 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.problems import Finding, Problems, has_errors
+from workflows.policy.public_rows import REWARDS, SOURCES, reward_row, source_row
 from workflows.policy.register_rows import (
     AUTHORITY,
     BODIES,
@@ -81,7 +82,7 @@ CATEGORIES = Columns(
 LIMITS = Columns(
     "limits.csv",
     ("clock", "limit"),
-    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed"),
+    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed", "lane"),
 )
 RUNGS = Columns(
     "rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition", "category")
@@ -125,6 +126,8 @@ TABLES = (
     SITES,
     TARGETS,
     CAMPAIGNS,
+    SOURCES,
+    REWARDS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -227,6 +230,8 @@ def _assemble(
         authority_rows=each(AUTHORITY, authority_row),
         targets=each(TARGETS, target_row),
         campaigns=each(CAMPAIGNS, campaign_row),
+        sources=each(SOURCES, source_row),
+        rewards=each(REWARDS, reward_row),
     )
     return pack, rows
 
@@ -301,6 +306,7 @@ def limit_row(row: Row) -> LimitRow | None:
         basis=row.text("basis"),
         definition=row.word("definition"),
         listed=row.yes("listed"),
+        lane=row.word("lane"),
     )
 
 

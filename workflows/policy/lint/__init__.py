@@ -9,6 +9,7 @@ from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.delegation import lint_delegation
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
+from workflows.policy.lint.public import lint_rewards, lint_sources
 from workflows.policy.lint.register import (
     lint_asked_posts,
     lint_calendars_of_grids,
@@ -71,6 +72,8 @@ CHECKS = (
     lint_assessment,
     lint_actions,
     lint_campaigns,
+    lint_sources,
+    lint_rewards,
     lint_selected,
     lint_called_for,
     lint_listed,

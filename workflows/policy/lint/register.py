@@ -40,6 +40,8 @@ def lint_codes(context: LintContext) -> None:
         ("sites.csv", (site.code for site in context.pack.sites)),
         ("bodies.csv", (body.code for body in context.pack.bodies)),
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
+        ("sources.csv", (source.code for source in context.pack.sources)),
+        ("rewards.csv", (reward.code for reward in context.pack.rewards)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
     )
     for file, codes in tables:
