@@ -87,6 +87,7 @@ def errors_of(answer: httpx.Response) -> list[tuple[int, str]]:
     return [(int(each.findtext("code") or 0), each.findtext("description") or "") for each in root]
 
 
+@pytest.mark.mechanism("M63")
 def test_the_form_of_the_specification_becomes_one_request_however_often_it_is_sent(door: Served) -> None:
     first = send(door, EXAMPLE.format(key=KEYS["app"]))
     assert (first.status_code, first.headers["content-type"]) == (200, "application/json; charset=utf-8")
@@ -273,7 +274,6 @@ def test_requests_are_found_by_service_status_and_days_page_by_page(database_url
             assert door.client.get(f"/open311/v2/requests/{subject('XA', 6)}.json").status_code == 404
 
 
-@pytest.mark.mechanism("M49", "M63")
 def test_only_what_was_released_is_shown_and_only_as_long_as_it_is(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/gridpatrol.db"
     with prepared(url, open311_post="WY-PUBLIC") as engine, served(engine) as door:
