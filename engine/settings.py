@@ -75,6 +75,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     file_days: int = 7  # days that a file stays to which nobody refers, beyond what may come late by the pack
     upload_days: int = 3  # days that what has come of a file waits for the rest
     cors: str = ""  # origins of pages that may call the door, with commas between; empty: none but its own
+    open311_public: str = ""  # principal in whose name who shows no key reads /open311/v2; empty: nobody does
+    open311_post: str = ""  # post that takes in what comes there by a key of several posts
+    open311_jurisdiction: str = ""  # the jurisdiction_id of this server, such as city.example; empty: the pack's code
+    open311_contact: str = "whoever operates this server"  # of whom programs are told to ask
+    open311_keys: str = "ask whoever operates this server"  # how one gets a key, in words
+    open311_url: str = ""  # address of /open311/v2 as clients reach it; empty: as the request names it
     partitions: int = 32  # fixed at installation
     slice_records: int = 500  # records a slice takes at most
     slice_steps: int = 1000  # steps a slice makes at most

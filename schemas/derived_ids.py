@@ -72,6 +72,18 @@ def asked_subject(home_case: str, body: str, hash_: str) -> str:
     return f"{home_of(home_case)}.{_uuid(named, instant_of(home_case))}"
 
 
+def form_subject(home: str, event: str, begins: int) -> str:
+    """`<home>.<UUIDv7>` of what a form of the public asks for, by the id of the event that the form becomes. It begins
+    with the instant (ms) from which the same form is the same request."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'form', event)), begins)}"
+
+
+def petitioned_subject(petition: str, home: str) -> str:
+    """The id of the incident that a petition bears, in the home of the place. Its milliseconds are those of the
+    petition."""
+    return f"{home}.{_uuid('|'.join((SCHEME, home, 'incident', petition)), instant_of(petition))}"
+
+
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)

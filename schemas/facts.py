@@ -339,9 +339,24 @@ class Linked(Fact, frozen=True, tag="incident.merged"):
 
 
 class Absorbed(Fact, frozen=True, tag="case.absorbed"):
-    """These cases were merged into this one and go on in it, with those that were merged into them before."""
+    """These cases were merged into this one and go on in it, with those that were merged into them before, and with the
+    petitions that wait for their end."""
 
     cases: tuple[str, ...]
+    petitions: tuple[str, ...] = ()
+
+
+class Petitioned(Fact, frozen=True, tag="case.petitioned"):
+    """What a petition (信访) asks for is done in this case. `full`: it takes no more of them."""
+
+    petition: str
+    full: bool = False
+
+
+class PetitionLeft(Fact, frozen=True, tag="case.petition_left"):
+    """What a petition asks for is done elsewhere."""
+
+    petition: str
 
 
 class HoldPlaced(Fact, frozen=True, tag="case.hold_placed"):
@@ -677,6 +692,8 @@ SHARED: tuple[type[Fact], ...] = (
     ExemptionAppealed,
     Linked,
     Absorbed,
+    Petitioned,
+    PetitionLeft,
     Visited,
     SurvivorEnded,
     HoldPlaced,

@@ -227,6 +227,11 @@ class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=Tru
         """It, after successors have taken the place of grids that ended."""
         return self
 
+    @property
+    def lane(self) -> str:
+        """The lane by whose limits it is handled (`LimitRow.lane`); empty: the usual ones."""
+        return ""
+
 
 class OwnFact(Fact, frozen=True):
     """Base of facts of one kind that change what a case of it keeps."""

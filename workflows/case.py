@@ -241,6 +241,7 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     lapses: tuple[Missed, ...] = ()  # deadlines that were missed, also of clocks that have stopped
     listed: str = ""  # the supervision by which its grid was listed as a key area when it was reported
     site: str = ""  # the source of pollution of the register at which it was found
+    petitions: tuple[str, ...] = ()  # that wait for its end, also those of cases that were merged into it
 
     @property
     def next_at(self) -> int | None:

@@ -65,6 +65,7 @@ def define(
     of_actions: bool = False,
     of_approvals: bool = False,
     needs: str = "",
+    identity: tuple[str, ...] = (),
 ) -> Definition:
     """Validate with `transitions`, and compile. ValueError that names what is unknown, or has no words.
 
@@ -86,6 +87,7 @@ def define(
             "admission": [trigger for trigger in admits if trigger not in OF_ANY_CASE],
             "alias": aliases,
             "side line": [*filter(None, (escalates, resumes, lapses, wakes)), *returns],
+            "identity": identity,
             "clock": fulfils,
             "bearing": [] if bears is None else [bears.born, bears.ended],
         },
@@ -142,6 +144,7 @@ def define(
         of_actions=of_actions,
         of_approvals=of_approvals,
         needs=needs,
+        identity=identity,
     )
 
 

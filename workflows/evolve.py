@@ -147,12 +147,20 @@ def _undecided(case: Case, fact: facts.Proposed | facts.ProposalDecided) -> tupl
 
 
 def _linked(case: Case, fact: facts.Linked) -> None:
-    case.merged_into, case.absorbed = fact.into, ()  # what went on in it goes on elsewhere, too
+    # What went on in it, or waits for it, goes on elsewhere, too.
+    case.merged_into, case.absorbed, case.petitions = fact.into, (), ()
 
 
 def _absorbed(case: Case, fact: facts.Absorbed) -> None:
     if not case.merged_into:
         case.absorbed = (*case.absorbed, *(id_ for id_ in fact.cases if id_ not in case.absorbed))
+        case.petitions = (*case.petitions, *(id_ for id_ in fact.petitions if id_ not in case.petitions))
+
+
+def _petitioned(case: Case, fact: facts.Petitioned | facts.PetitionLeft) -> None:
+    others = tuple(id_ for id_ in case.petitions if id_ != fact.petition)
+    joins = isinstance(fact, facts.Petitioned) and not fact.full and not case.merged_into
+    case.petitions = (*others, fact.petition) if joins else others
 
 
 def _barred(case: Case, fact: facts.HoldPlaced | facts.HoldLifted) -> None:
@@ -198,6 +206,8 @@ _HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     facts.ProposalDecided: _proposal_decided,
     facts.Linked: _linked,
     facts.Absorbed: _absorbed,
+    facts.Petitioned: _petitioned,
+    facts.PetitionLeft: _petitioned,
     facts.HoldPlaced: _barred,
     facts.HoldLifted: _barred,
     facts.Parked: _parked,

@@ -191,6 +191,8 @@ class Definition(Struct, frozen=True, kw_only=True):
     home itself, which is kept from all others. `tolerance`: what shows that 容错 holds for a missed deadline; None:
     nothing is exempted. `of_actions`: its cases have an action of the pack where others have a category of the
     catalogue. `needs`: the part of a pack without which nothing is said of this kind; empty: none.
+    `identity` are triggers: who asked is known to those posts alone that may say one of them of the case; empty: to
+    whoever owns, handles or supervises it.
     """
 
     name: str
@@ -230,6 +232,7 @@ class Definition(Struct, frozen=True, kw_only=True):
     of_actions: bool = False
     of_approvals: bool = False
     needs: str = ""
+    identity: tuple[str, ...] = ()
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""

@@ -11,15 +11,15 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import barring, joint
+from workflows import barring, jointpetitioning
 from workflows.case import Case
 from workflows.decision import Decision
 from workflows.machine import Effect, Speaker
 
 MOST_LINKS = 8
 """So many cases that were merged into one another are followed to the one that goes on."""
-MOST_ABSORBED = 63
-"""So many cases go on in one: all of them hear of its end in the turn in which it ends (`turn.MOST_SENDS`)."""
+MOST_ABSORBED = petitioning.MOST_WAITING
+"""So many cases go on in one, the petitions that wait for it counted in."""
 
 
 def merge(kinds: Collection[str]) -> Effect:
@@ -45,13 +45,14 @@ def merge(kinds: Collection[str]) -> Effect:
             why = "has ended" if survivor.closed is not None else "is of a kind that takes none"
             detail = f"the case that would go on, {survivor.id}, {why}: name an open one of {', '.join(kinds)}"
             return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
-        together = (d.case.id, *d.case.absorbed)
+        together, petitions = (d.case.id, *d.case.absorbed), d.case.petitions
         parts = len(joint.alive(survivor)) + len(joint.alive(d.case))
-        if len(survivor.absorbed) + len(together) + parts > MOST_ABSORBED:
-            detail = f"{MOST_ABSORBED} cases go on in one at most: close this one as a duplicate with a reference"
+        if len(together) + len(petitions) + parts > petitioning.room_in(survivor):
+            most = petitioning.MOST_WAITING
+            detail = f"{most} cases and petitions go on in one at most: close this one as a duplicate with a reference"
             return Refusal(Reason.OVER_LIMIT, "data.into", detail)
         d.tell(facts.Linked(into=survivor.id))
-        hand_over(d, together)
+        hand_over(d, together, petitions)
         barring.pass_on(d, survivor.id)
         joint.hand_over(d, survivor)
         return None
@@ -78,10 +79,11 @@ def gone_on(d: Decision) -> str:
     return f" and goes on in {survivor.id}" if survivor is not None else " and goes on in another one"
 
 
-def hand_over(d: Decision, together: tuple[str, ...]) -> None:
-    """Say to the survivor which cases go on in it, this one among them or not, and to the others where they go on."""
+def hand_over(d: Decision, together: tuple[str, ...], petitions: tuple[str, ...]) -> None:
+    """Say to the survivor which cases go on in it, this one among them or not, and which petitions wait for them; and
+    to the other cases where they go on."""
     survivor = d.case.merged_into
-    d.send(survivor, incident.ABSORBED, incident.Absorbed(cases=together))
+    d.send(survivor, incident.ABSORBED, incident.Absorbed(cases=together, petitions=petitions))
     for id_ in together:
         if id_ != d.case.id:
             d.send(id_, incident.SURVIVOR_CHANGED, incident.SurvivorChanged(into=survivor))
@@ -89,11 +91,12 @@ def hand_over(d: Decision, together: tuple[str, ...]) -> None:
 
 def absorb(d: Decision, data: incident.Absorbed, speaker: Speaker) -> Refusal | None:
     """Other cases go on in this one. Where it has been merged or has ended meanwhile they hear of that."""
-    d.tell(facts.Absorbed(cases=data.cases))
+    d.tell(facts.Absorbed(cases=data.cases, petitions=data.petitions))
     if d.case.merged_into:
-        hand_over(d, data.cases)
+        hand_over(d, data.cases, data.petitions)
     elif d.case.closed is not None:
         tell_end(d, data.cases)
+        petitioning.tell_end(d, data.petitions)
     return None
 
 
@@ -117,9 +120,11 @@ def tell_end(d: Decision, cases: Iterable[str]) -> None:
 
 
 def at_end(d: Decision) -> None:
-    """A case has come to its end: its parts, and those that were merged into it, hear of it."""
+    """A case has come to its end: its parts, and those that were merged into it, hear of it, for whoever reported them, and so do the
+    petitions that wait for it."""
     tell_end(d, d.case.absorbed)
     joint.at_end(d)
+    petitioning.tell_end(d, d.case.petitions)
 
 
 def no_survivor(d: Decision, speaker: Speaker) -> Refusal | None:

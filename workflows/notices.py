@@ -11,6 +11,7 @@
 """
 
 from schemas import facts
+from schemas.kinds.petition import PetitionCaseOver
 from schemas.kinds.supervision import SupervisionContested
 from workflows import exemptions, holding, routing, sla
 from workflows.clocks.limits import DAY_MS
@@ -66,7 +67,7 @@ def meaning(d: Decision) -> list[str]:
         found.add("reassigned")
     elif facts.Held in told or facts.Resumed in told or (moved and was.hands != now.hands):
         found.add("check" if now.hands == "check" else "assigned")
-    if facts.SurvivorEnded in told:
+    if facts.SurvivorEnded in told or PetitionCaseOver in told:
         found.add("ended")
     if facts.Absorbed in told and d.case.closed is None:
         found.add("merged")

@@ -35,12 +35,14 @@ ROLES = {
     "secretary": "书记",
     "bank": "银行",
     "lot": "抽签",
+    "cashier": "奖励发放",
 }
 CLOCKS = {clock.name: (clock.zh, clock.en) for kind in DEFINITIONS.values() for clock in kind.clocks.values()}
 COLUMNS = {
     "act": "动作", "against_table": "可不按责任部门派遣的角色", "allowance": "离线宽限", "amount_fen": "金额（分）",
     "answer": "须答复", "appeal": "申诉期限", "authority": "处置权", "barred_verifiers": "不得自核的网格类型",
     "bans": "区域限批", "basis": "依据", "body": "责任主体", "bonus": "加分项", "calendar": "日历", "cap": "加分上限",
+    "channel": "渠道", "look_first": "先行核实",
     "categories": "适用小类", "category": "小类", "charged": "扣款对象", "checks": "核查层级", "comparison": "比较",
     "copy_passed": "同时上报", "crs": "坐标系", "daily_at": "每日告知时间", "daily_minutes": "每日工时（分钟）",
     "day_meaning": "工作日口径", "deadlines": "可定时限", "deadlines_move": "已起算时限是否变动",
@@ -71,6 +73,7 @@ COLUMNS = {
     "unborn_cap": "待报暂存上限", "unit": "单位", "unnamed": "未列明", "untrained": "未经培训的发言", "vacant": "空缺",
     "valid_from": "起始日", "valid_to": "终止日", "value": "目标值", "verifier_differs": "办核分离", "veto": "一票否决",
     "weight": "分值", "windows": "工作时间", "year": "年度", "zero_at": "零分值", "zone": "时区",
+    "ladder": "复查复核阶段", "lane": "办理通道", "line": "奖励项", "priority": "优先级",
 }  # fmt: skip
 """What people call the columns and options."""
 COLUMNS |= {
@@ -293,12 +296,14 @@ def register_of(pack: Pack) -> Iterator[Compared]:
 def rules_of(pack: Pack) -> Iterator[Compared]:
     """How fast, who is told, who may say what, what is owed."""
     for limit in pack.limits:
-        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level, limit.listed)
+        selectors = (limit.definition, limit.clock, limit.category, limit.group, limit.level, limit.listed, limit.lane)
         concerns = level_words(pack, limit.level)
         zh, en = CLOCKS.get(limit.clock, ("", limit.clock))
-        of = " ".join(filter(None, (limit.definition, limit.category or limit.group, "listed" * limit.listed)))
+        of = " ".join(
+            filter(None, (limit.definition, limit.category or limit.group, limit.lane, "listed" * limit.listed))
+        )
         name = f"{zh}时限 {limit.clock}，{concerns[0]} {of}".rstrip(), f"limit of {en}, {concerns[1]} {of}".rstrip()
-        left = without(limit, "clock", "definition", "category", "group", "level", "listed")
+        left = without(limit, "clock", "definition", "category", "group", "level", "listed", "lane")
         yield Compared("limits.csv", selectors, name, concerns, left)
     for rung in pack.rungs:
         zh, en = CLOCKS.get(rung.clock, ("各时钟", "every clock"))
@@ -341,6 +346,14 @@ def rules_of(pack: Pack) -> Iterator[Compared]:
         name = f"审批事项 {row.code} {row.title_zh}", f"matter {row.code} {row.title_en}"
         concerns = "申请人和审批岗位", "who applies and who decides"
         yield Compared("approvals.csv", (row.code,), name, concerns, without(row, "code"))
+    for source in pack.sources:
+        name = f"信访渠道 {source.code} {source.title_zh}", f"source {source.code} {source.title_en}"
+        concerns = "接待信访的岗位", "who takes in petitions"
+        yield Compared("sources.csv", (source.code,), name, concerns, without(source, "code"))
+    for reward in pack.rewards:
+        name = f"奖励 {reward.code} {reward.title_zh}", f"reward {reward.code} {reward.title_en}"
+        concerns = "举报人和受奖单位", "who is rewarded"
+        yield Compared("rewards.csv", (reward.code,), name, concerns, without(reward, "code"))
     for duty in pack.duties:
         name = f"履职 {duty.code} {duty.name}", f"duty {duty.code}"
         concerns = f"角色 {ROLES.get(duty.role, '')} {duty.role}", f"role {duty.role}"

@@ -25,8 +25,8 @@ from schemas.kinds.incident import INCIDENT, Reassigned
 from schemas.kinds.supervision import DECIDES
 from schemas.kinds.visit import VISITS
 from workflows.case import Case
-from workflows.definitions import is_concealed, shown_path
-from workflows.permissions import grids_of
+from workflows.definitions import DEFINITIONS, is_concealed, shown_path
+from workflows.permissions import forbid, grids_of
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
@@ -264,4 +264,7 @@ def word_rights(post: Post, case: Case, register: Policy, at: int) -> WordRights
     above = {*case.path, *(register.path(owner.grid) if owner.grid in register.grids else ())}
     over = supervises(post, register) and not above.isdisjoint(grids_of(post, register, at))
     contact = owns or leads or over
-    return WordRights(contact or own.meets(on_the_way(case)), contact)
+    words, asks = contact or own.meets(on_the_way(case)), DEFINITIONS[case.definition].identity
+    if asks:
+        contact = any(forbid(post, trigger, case, register, register, at=at) is None for trigger in asks)
+    return WordRights(words or contact, contact)

@@ -140,7 +140,8 @@ def start(
     if ordered is None and limit is None and not endless:
         day = calendar.local_day(judged)
         of_level, listed = holder.level if holder else level, bool(case.listed)
-        row = rules.limit(name, of_level, case.category, case.group, day, case.definition, listed)
+        lane = case.own.lane if case.own is not None else ""
+        row = rules.limit(name, of_level, case.category, case.group, day, case.definition, listed, lane)
         if row is not None:
             limit, basis = row.limit, row.basis
     if ordered is None and limit is None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from litestar import Litestar, Router
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.exceptions import HTTPException
@@ -29,6 +29,8 @@ from engine.http import (
     locality,
     money,
     notices,
+    open311,
+    open311_answers,
     openapi,
     operator,
     outcomes,
@@ -60,7 +62,7 @@ from engine.views.channel_desk import ChannelProbe
 from engine.views.what_if_desk import Comparer, Comparisons
 from engine.writer import Writer
 
-UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
+UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *open311.UNGUARDED]
 """What describes this server, and what probes and scrapers read."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (
@@ -97,12 +99,20 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
         ],
     ),
     (
-        needs("operator"),
+        open311.reads_by_key, open311.ROUTES),
+    (open311.reads_requests, open311.OF_READERS),
+    (needs("operator"),
         [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES, *verifications.OPERATOR_ROUTES],
     ),
 ]
 BEHIND_GUARDS = [route for _, routes in GUARDED for route in routes]
 ROUTES = [*UNGUARDED, *BEHIND_GUARDS]
+
+
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """An error as those expect it who ask: programs of Open311, browsers, programs of ours."""
+    is_open311 = request.url.path.startswith(f"{open311_answers.BASE}/")
+    return open311_answers.answer_error(request, error) if is_open311 else answer_problem(request, error)
 
 
 def create_app(
@@ -143,7 +153,7 @@ def create_app(
         route_handlers=[*UNGUARDED, *mount.UNGUARDED, *routers],
         dependencies=dependencies,
         guards=[proper],
-        exception_handlers={HTTPException: answer_problem, Exception: answer_problem},
+        exception_handlers={HTTPException: answer_error, Exception: answer_error},
         openapi_config=None,
         state=State(
             {

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from types import UnionType
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 import msgspec
 from litestar import Litestar, Response
@@ -23,6 +23,8 @@ from litestar.response import Stream
 from engine.http.events import BATCH, SINGLE
 from engine.http.ledger import XLSX
 from engine.http.listings import CSV, Listing
+from engine.http.open311_answers import InFormat, RequestError
+from engine.http.open311_description import body_of_form, in_formats, operation_name
 from engine.http.problems import MEDIA_TYPE
 from engine.reports.files import FORMATS
 from engine.uploads.media import ENDINGS
@@ -50,6 +52,7 @@ TAGS = {
     "performance": "Figures with their numerators and denominators.",
     "responsibility": "Who must act on a problem, by which text, and who has signed it.",
     "register": "The active policy pack for other programs: its map, its organisation, its workflow.",
+    "open311": "What the public asks for, as programs of cities send and read it (Open311 GeoReport v2): XML or JSON.",
     "operator": "What operators do to a running engine.",
     "operations": "Probes, metrics, and this description.",
 }
@@ -111,6 +114,12 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "show_incident": (404, 410),
     "show_words": (404, 410),
     "make_report": (404, 410),
+    "list_services": (404, 429),
+    "define_service": (404, 429),
+    "list_requests": (404, 429),
+    "show_request": (404, 429),
+    "show_token": (404, 429),
+    "create_request": (403, 404, 413, 429),
     "one_target": (404, 410),
     "activate": (409, 422),
     "replay_letter": (404, 409),
@@ -164,17 +173,17 @@ def describe(
         license=License("Apache-2.0", identifier="Apache-2.0"),
         tags=[Tag(name, description) for name, description in TAGS.items()],
         use_handler_docstrings=True,
-        operation_id_creator=lambda handler, *_: handler.handler_name,
+        operation_id_creator=lambda handler, _, parts: operation_name(handler.handler_name, "/".join(map(str, parts))),
     )
     routes = [*unguarded, *guarded]
     app = Litestar(routes, dependencies=dict(dependencies), openapi_config=config, logging_config=None)
     document: dict[str, Any] = app.openapi_schema.to_schema()
-    handlers = {handler.handler_name: handler for handler in routes}
+    handlers = {operation_name(handler.handler_name, path): handler for handler in routes for path in handler.paths}
     open_names = {handler.handler_name for handler in unguarded}
     kinds = {kind for handler in routes for kind in [*answered(handler), *sent(handler)] if has_components(kind)}
     in_order = sorted(kinds, key=str)
     shapes, parts = msgspec.json.schema_components(
-        [*in_order, FeedLine, ProblemDetails], ref_template=SCHEMAS + "{name}"
+        [*in_order, FeedLine, ProblemDetails, RequestError], ref_template=SCHEMAS + "{name}"
     )
     shape_of = dict(zip(in_order, shapes, strict=False))
     document["components"] = {
@@ -182,16 +191,20 @@ def describe(
         "schemas": {name: shape | {"title": name} for name, shape in (parts | event_schemas()).items()},
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "A principal's token."}},
     }
-    for path in document["paths"].values():
-        for operation in path.values():
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
             handler = handlers[operation["operationId"]]
             name = handler.handler_name
             operation["responses"] = responses(handler, shape_of, name not in open_names)
+            if handler.response_class is InFormat:
+                operation["responses"] = in_formats(operation["responses"], path, f"{SCHEMAS}{RequestError.__name__}")
             operation["security"] = (
                 [] if name in open_names else [{}, {"token": []}]
             )  # without principals none is asked
             if name == "send_file":
                 operation["requestBody"] = {"required": True, "content": FILE}
+            elif name == "create_request":
+                operation["requestBody"] = body_of_form()
             elif name in PUBLISHING:
                 operation["requestBody"] = body_of_events(batch=name != PUBLISHING[0])
             elif "requestBody" in operation:
@@ -221,7 +234,9 @@ def sent(handler: HTTPRouteHandler) -> list[Any]:
 
 
 def has_components(kind: Any) -> bool:
-    """Whether a type is a struct of ours; what else is answered are texts."""
+    """Whether a type is a struct of ours, or a list of them; what else is answered are texts."""
+    if get_origin(kind) is list:
+        kind = get_args(kind)[0]
     return isinstance(kind, type) and issubclass(kind, msgspec.Struct)
 
 

@@ -49,6 +49,7 @@ PAGE = """gridpatrol {version}
   GET  /v1/reports/NAME      bulletins, rankings, letters as files: ?period=&grid=&format=html, xlsx, docx or csv
   GET  /v1/grids.geojson     the grids with their borders, owners and open cases: ?grid=
   GET  /v1/organisation      grids, departments and posts; /v1/workflow has states, clocks and limits
+  GET  /open311/v2/services  what the public may ask for (Open311 GeoReport v2, XML or .json); POST .../requests asks
   POST /v1/operator/...      what operators do: packs, letters, settlements, clock, people
   GET  /metrics /healthz /readyz /openapi.json
 

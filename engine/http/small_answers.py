@@ -18,7 +18,7 @@ LEAST = 1024
 """Bytes from which on an answer is large: below, headers outweigh what is saved."""
 LEVEL = 5
 """Of gzip: beyond it, time grows faster than the answer shrinks."""
-COMPRESSED = ("application/json", "text/csv", "text/plain", "text/html")
+COMPRESSED = ("application/json", "text/csv", "text/plain", "text/html", "text/xml")
 TAGGED = ("application/json", "text/csv")
 COUNTS_TIME = re.compile(rb'"(?:as_of|standing_at)":"[^"]*"|"(?:overdue|age)_ms":\d+|"remaining":\{[^{}]*\}')
 """What changes in an answer by the passing of time alone."""

@@ -23,7 +23,7 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import decide, homes, merging, succession
+from workflows import decide, homes, petitioning, succession
 from workflows.case import Case
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
@@ -238,7 +238,7 @@ class Decisions:
         case = self.reads.find_case(id_) if id_ in unheard else None
         if case is None:
             return False
-        others = tuple(unheard.pop(id_))[: merging.MOST_ABSORBED - len(case.absorbed)]
+        others = tuple(unheard.pop(id_))[: petitioning.room_in(case)]
         said = Send(id_, incident.ABSORBED, incident.Absorbed(cases=others))
         cause = facts.Cause(type=SENT, source=others[0] if others else id_, id="0.1", occurred=at)
         hears = case.closed is None and others != ()

@@ -51,6 +51,8 @@ class Filters(Struct, frozen=True, kw_only=True):
     group: str = ""
     clock: str = ""
     due_before: int | None = None
+    opened_from: int | None = None  # opened at this instant or later
+    channels: tuple[str, ...] = ()  # by one of which it came, of kinds that keep one
     readable: Readable = READS_EVERYTHING  # the condition lets pass all of this, and perhaps more
 
 
@@ -199,6 +201,13 @@ def _conditions(connection: Connection, filters: Filters) -> tuple[list[str], li
         ask("category = ?", filters.category)
     if filters.group:
         ask("grp = ?", filters.group)
+    if filters.opened_from is not None:
+        ask("opened_at >= ?", filters.opened_from)
+    if filters.channels:
+        by = "json_extract(body, '$.own.channel')"
+        if not is_sqlite(connection):
+            by = "CAST(body AS jsonb) -> 'own' ->> 'channel'"
+        ask(f"{by} IN ({', '.join('?' * len(filters.channels))})", *filters.channels)
     before = [t for t in (filters.now if filters.overdue else None, filters.due_before) if t is not None]
     if filters.clock:
         ask(clock_term(connection, len(before)), filters.clock, *before)
@@ -285,6 +294,13 @@ def read_active(connection: Connection) -> str | None:
     packs = execute(connection, "SELECT packs FROM partitions ORDER BY partition LIMIT 1").scalar_one_or_none()
     activations: list[tuple[str, int]] = msgspec.json.decode(packs or "[]")
     return activations[-1][0] if activations else None
+
+
+def read_activated_at(connection: Connection) -> int:
+    """The arrival (ms UTC) of the activation by which the active pack of the first partition is active; 0: none is."""
+    packs = execute(connection, "SELECT packs FROM partitions ORDER BY partition LIMIT 1").scalar_one_or_none()
+    activations: list[tuple[str, int]] = msgspec.json.decode(packs or "[]")
+    return activations[-1][1] if activations else 0
 
 
 def read_halted(connection: Connection) -> list[tuple[int, str]]:

@@ -63,6 +63,8 @@ def fits(case: Case, filters: Filters) -> bool:
         not filters.states or row.state in filters.states,
         filters.category in ("", row.category),
         filters.group in ("", row.grp),
+        filters.opened_from is None or case.opened >= filters.opened_from,
+        not filters.channels or getattr(case.own, "channel", "") in filters.channels,
         filters.reporter in ("", row.reporter),
         filters.campaign in ("", row.campaign),
         not filters.held_in or (row.holder in filters.held_in and not row.holder_department),

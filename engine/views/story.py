@@ -277,6 +277,15 @@ def of_other_cases(fact: Fact, step: StepText) -> str:
             return f"{step.say('疑似重复', 'perhaps the same as')} {', '.join(fact.cases)}"
         case facts.Visited():
             return f"{step.say('抽查核实', 'visited by lot')}: {step.word(WORDS, fact.outcome)}"
+        case facts.Petitioned():
+            said = (
+                step.say("信访件关联", "a petition waits for it")
+                if not fact.full
+                else step.say("不再接收信访件", "full")
+            )
+            return f"{said}: {fact.petition}"
+        case facts.PetitionLeft():
+            return f"{step.say('信访件另行关联', 'a petition waits for another case')}: {fact.petition}"
         case facts.HoldPlaced():
             return step.say(f"挂牌，{fact.by} 销号前不得办结", f"listed, does not end before {fact.by} is cleared")
         case facts.HoldLifted():

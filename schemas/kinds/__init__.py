@@ -16,6 +16,7 @@ from schemas.kinds.duty import DUTY
 from schemas.kinds.home import HOME
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.part import PART
+from schemas.kinds.petition import PETITION
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.service_request import SERVICE_REQUEST
 from schemas.kinds.signal import SIGNAL
@@ -40,6 +41,7 @@ KINDS: tuple[Kind, ...] = (
     APPROVAL,
     DOCKET,
     SIGNAL,
+    PETITION,
     HOME,
 )
 

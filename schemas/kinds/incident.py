@@ -197,9 +197,11 @@ class ForceClosed(EventData, frozen=True, kw_only=True):
 
 
 class Absorbed(EventData, frozen=True, kw_only=True):
-    """A case says to its survivor: this one, and what was merged into it before, goes on in you."""
+    """A case says to its survivor: this one, and what was merged into it before, goes on in you; and so do
+    the petitions that wait for its end."""
 
     cases: tuple[CaseId, ...]
+    petitions: tuple[CaseId, ...] = ()
 
 
 class SurvivorChanged(EventData, frozen=True, kw_only=True):
@@ -279,11 +281,61 @@ VISITED = "case.visited"
 VISITS: dict[str, type[EventData]] = {VISITED: Visited}
 """What a visit of an audit draw says to its case."""
 
+
+class Petitioned(EventData, frozen=True, kw_only=True):
+    """A petition (信访) says to a case: what I ask for is done in you. It bears the case, where that is not born: of
+    this category, at this place. `by`: who took it in."""
+
+    petition: CaseId
+    category: Code
+    source: Source
+    grid: Code
+    by: Code
+    lon: float | None = None
+    lat: float | None = None
+    crs: str = ""
+    spot: tuple[int, int] | None = None  # WGS 84 in units of 1e-7 degree, where the two above are of another map
+    evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
+
+
+class PetitionLeft(EventData, frozen=True, kw_only=True):
+    """A petition says to a case: what I ask for is done elsewhere."""
+
+    petition: CaseId
+
+
+PETITIONED, PETITION_LEFT = "case.petitioned", "case.petition_left"
+PETITIONS: dict[str, type[EventData]] = {PETITIONED: Petitioned, PETITION_LEFT: PetitionLeft}
+"""What petitions say to the case in which their work is done."""
+
+
+class CaseJoined(EventData, frozen=True, kw_only=True):
+    """A case says to a petition that its work is done in it, and in which state it is. `before`: we had found the
+    problem ourselves before anybody complained of it (M77). `over`: it has ended. `full`: it takes no more."""
+
+    case: CaseId
+    state: str
+    before: bool = False
+    over: bool = False
+    full: bool = False
+
+
+class CaseOver(EventData, frozen=True, kw_only=True):
+    """A case says to a petition that waits for it that it has ended, and in which state."""
+
+    case: CaseId
+    state: str
+
+
+CASE_JOINED, CASE_OVER = "petition.case_joined", "petition.case_over"
+OF_CASES: dict[str, type[EventData]] = {CASE_JOINED: CaseJoined, CASE_OVER: CaseOver}
+"""What cases say to petitions."""
+
 INCIDENT = Kind(
     name="incident",
     sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD | {BORNE: Borne},
     facts=FACTS_OF_JOINT,
-    own=Joint,
+    own=JointPETITIONS,
     events={
         "report.submitted": EventType(
             ReportSubmitted,

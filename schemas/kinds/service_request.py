@@ -4,7 +4,7 @@ taken up again after it was closed."""
 from typing import Literal
 
 from schemas.exemptions import EXEMPTIONS
-from schemas.kinds.incident import HOLDS, INCIDENT, MERGING, VISITS
+from schemas.kinds.incident import HOLDS, INCIDENT, MERGING, PETITIONS, VISITS
 from schemas.members import EventData, EventType, Kind
 from schemas.proposals import PROPOSALS
 
@@ -36,7 +36,7 @@ TRIGGERS = (
 
 SERVICE_REQUEST = Kind(
     name="service_request",
-    sends=MERGING | HOLDS | VISITS,
+    sends=MERGING | HOLDS | VISITS | PETITIONS,
     events={trigger: INCIDENT.events[trigger] for trigger in TRIGGERS}
     | {"case.reopened": EventType(Reopened, "重办", {"reason": "dissatisfied", "note": "…"}, "Take up again")},
     words={**INCIDENT.words, "dissatisfied": ("回访不满意", "not satisfied")},

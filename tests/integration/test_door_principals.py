@@ -41,6 +41,14 @@ operator = true
 tokens = ["{digest_of(TOKENS["ops"])}"]
 """
 OPEN = ("/", "/openapi.json", "/healthz", "/readyz", "/metrics", "/sign-in")
+OF_OPEN311 = {
+    ("GET", f"/open311/v2/{name}{ending}")
+    for name in ("discovery", "services", "requests")
+    for ending in ("", ".xml", ".json")
+}
+OF_OPEN311 |= {("GET", f"/open311/v2/{name}/{{}}") for name in ("services", "requests", "tokens")}
+OF_OPEN311 |= {("POST", f"/open311/v2/requests{ending}") for ending in ("", ".xml", ".json")}
+"""They ask for a key, and answer in words of their own: `test_open311` asks them."""
 OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}")} | {
     ("GET", f"/m{path}") for path in ("", "/{}", "/worker.js", "/manifest.webmanifest")
 }
@@ -242,7 +250,7 @@ def test_the_table_of_this_file_names_every_route_of_the_door(door: Served) -> N
         if method != "OPTIONS"
         for path in [_blank(route.path)]
     }
-    assert routes == listed | OF_PAGES
+    assert routes == listed | OF_PAGES | OF_OPEN311
 
 
 def _blank(path: str) -> str:

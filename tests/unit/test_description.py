@@ -16,6 +16,8 @@ from engine.http import description
 from engine.http.app import BEHIND_GUARDS, ROUTES, UNGUARDED
 from engine.http.description import PROBLEMS, describe, references
 from engine.http.events import BATCH, SINGLE
+from engine.http.open311_answers import BASE
+from engine.http.open311_description import AS_XML
 from engine.http.openapi import PAGE
 from engine.http.problems import UNANSWERABLE
 from engine.views.alerts import FeedLine
@@ -23,6 +25,8 @@ from schemas import examples
 from schemas.events import EVENT_TYPES
 from schemas.messages import Line
 from tests.support.source_files import ROOT
+
+PARTS = "#/components/schemas/"
 
 
 @cache
@@ -34,11 +38,11 @@ def document() -> dict[str, Any]:
 def operations() -> list[tuple[str, dict[str, Any]]]:
     """Every operation with its method and path."""
     found = [(f"{m.upper()} {path}", one) for path, ways in document()["paths"].items() for m, one in ways.items()]
-    assert len(found) == len(ROUTES)
+    assert len(found) == sum(len(route.paths) for route in ROUTES)
     return found
 
 
-NAMES = [f"{m} {path.replace(':str', '')}" for r in ROUTES for m in r.http_methods for path in r.paths]
+NAMES = [f"{m} {path.replace(':str', '')}" for r in ROUTES for m in r.http_methods for path in sorted(r.paths)]
 """Of the routes, since to describe them takes a second, which no test process spends to collect its tests."""
 
 
@@ -83,9 +87,16 @@ def test_every_answer_has_a_schema(operation: dict[str, Any]) -> None:
         assert answer["description"] and answer["content"], status
         for media, shown in answer["content"].items():
             assert shown["schema"], (status, media)
-            assert (media == "application/problem+json") == (status >= "4")
-            assert status < "4" or shown["schema"] == {"$ref": "#/components/schemas/ProblemDetails"}
-    assert ({"401", "403"} <= set(answers)) == bool(operation["security"])
+            if operation["tags"] == ["open311"]:
+                wrong = AS_XML if media == "text/xml" else {"type": "array", "items": {"$ref": f"{PARTS}RequestError"}}
+                assert media in ("text/xml", "application/json")
+            else:
+                wrong = {"$ref": f"{PARTS}ProblemDetails"}
+                assert (media == "application/problem+json") == (status >= "4")
+            assert status < "4" or shown["schema"] == wrong
+    known = {"403"} if operation["tags"] == ["open311"] else {"401", "403"}
+    assert (known <= set(answers)) == bool(operation["security"])
+    assert known == {"401", "403"} or "401" not in answers
 
 
 def test_figures_and_the_stream_have_a_schema_that_names_their_members() -> None:
@@ -152,8 +163,12 @@ def test_each_status_that_an_operation_names_is_explained_once() -> None:
     assert named == set(PROBLEMS)
 
 
+SEVERAL = ("/v1/operator/", "/v1/subscriptions/", f"{BASE}/")
+
+
 def test_the_first_page_names_every_route() -> None:
-    """Those of operators as one, those of one subscription as the list's, and a file under what identifies it."""
+    """Those of operators as one, those of one subscription and of Open311 as one of them, and a file under what
+    identifies it."""
     lines = [line.split()[1:] for line in PAGE.splitlines() if re.match(r"  (GET|PUT|POST) ", line)]
     named = {
         word.replace("/ID", "/{id:str}")
@@ -164,5 +179,5 @@ def test_the_first_page_names_every_route() -> None:
         for word in line
     }
     paths = {path for handler in ROUTES for path in handler.paths} - {"/", "/v1/ledger.xlsx"}
-    assert {path for path in paths if not path.startswith(("/v1/operator/", "/v1/subscriptions/"))} - named == set()
-    assert "/v1/operator/..." in named
+    assert {path for path in paths if not path.startswith(SEVERAL)} - named == set()
+    assert {"/v1/operator/...", f"{BASE}/services"} <= named

@@ -293,7 +293,11 @@ def test_no_state_can_be_jumped_to(name):
     assert not [event for event in definition.machine.events if event.startswith("to_")]
 
 
-TAKEN_UP = {("service_request", "closed"): {"case.reopened"}, ("assessment", "announced"): {"assessment.computed"}}
+TAKEN_UP = {
+    ("service_request", "closed"): {"case.reopened"},
+    ("assessment", "announced"): {"assessment.computed"},
+    ("petition", "settled"): {"case.reopened", "petition.rewarded"},
+}
 """By what a case that is over is taken up again."""
 
 

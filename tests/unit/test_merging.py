@@ -16,6 +16,7 @@ from schemas.events import EVENT_TYPES, EVENTS, canonical, trigger_of
 from schemas.exemptions import EXEMPTIONS
 from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
+from schemas.kinds.petition import PETITION
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET
@@ -143,7 +144,7 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 DATA: dict[str, dict[str, Any]] = {
     **{
         trigger: dict(event.example)
-        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT)
+        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT, PETITION)
         for trigger, event in kind.events.items()
     },
     "report.submitted": {"category": BARE, "source": "hotline"},

@@ -59,7 +59,7 @@ def public_names() -> Iterator[str]:
     yield from (fact.__struct_config__.tag for fact in get_args(AnyFact))
     yield from metadata.tables
     yield from commands_below(main, click.Context(main))
-    yield from (re.sub(r"\{[^}]*\}|/v1/", "", path) for route in ROUTES for path in route.paths)
+    yield from (re.sub(r"\{[^}]*\}|/v[0-9]/", "", path) for route in ROUTES for path in route.paths)
 
 
 def commands_below(group: click.Group, context: click.Context) -> Iterator[str]:

@@ -25,7 +25,8 @@ FOR_PEOPLE = {("notices.csv", "note"), ("roles.csv", "note")}
 OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
     "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
-    "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3", "camera", "below",
+    "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3", "camera", "below
+    "fax", "subsidy", "reexamination",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""
 TAKEN = dict[str, str]()
@@ -41,6 +42,8 @@ MORE_ROWS = {
     "device_types.csv": "air,空气,Air,,ours",
     "devices.csv": "A-1,空气站,air,S2,S2-M,,,-9.1,38.7,,",
     "signals.csv": "pm10,超标,above,waste,PM10,air,pm10,150,120,250,10 minutes,5 minutes,1,,3 days,ours",
+    "sources.csv": "hot,phone,热线,Hotline,fast,yes,1,2,reexamination,ours",
+    "rewards.csv": "report,report,有奖举报,20000,Reward,,,ours",
     "days.csv": "office,2026-05-11,off,a day off",
     "consequences.csv": "Q,last:1,interview,",
     "duties.csv": "PATROL,member,day,patrol,2,grid,1,,,,,,",

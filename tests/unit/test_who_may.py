@@ -19,6 +19,7 @@ from schemas.kinds.assessment import COMPUTED, SAMPLE, Assessment
 from schemas.kinds.draw import Draw
 from schemas.kinds.duty import Duty
 from schemas.kinds.part import Part
+from schemas.kinds.petition import Petition
 from schemas.kinds.supervision import Supervision
 from schemas.kinds.target import Signed, Target
 from schemas.kinds.task import Task
@@ -106,6 +107,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
             found.own = Approval(grid=found.path[-1], referrals=("police_desk",))
         if trigger == "approval.resumed":
             found.own = Approval(grid=found.path[-1], pauses=("papers",))
+    if kind.name == "petition":
+        found.own = Petition(channel="phone", reception=found.path[-1], place=found.path[-1], unit=found.path[-1])
     if kind.name == "assessment":
         found.own = Assessment(card="TOWN-QUARTER", period="2026-Q1", as_of=NOW, hash=SAMPLE)
     return found
@@ -140,6 +143,8 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
             variants = [data | {"grid": grid}]
         if kind.name == "task":
             variants = [{**data, "grid": grid, "items": []}]
+        if kind.name == "petition":
+            variants = [{"category": "D3-04", "channel": "phone", "grid": grid}]
         if kind.name == "target":
             variants = [{"target": "good-days", "year": 2026, "grid": "WY"}]
             case.id = kind.births[trigger].subject(Signed(target="good-days", year=2026, grid="WY"), shipped())

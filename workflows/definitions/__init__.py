@@ -20,6 +20,7 @@ from workflows.definitions.duty import DUTY
 from workflows.definitions.home import HOME
 from workflows.definitions.incident import INCIDENT
 from workflows.definitions.part import PART
+from workflows.definitions.petition import PETITION
 from workflows.definitions.responsibility import RESPONSIBILITY
 from workflows.definitions.service_request import SERVICE_REQUEST
 from workflows.definitions.signal import SIGNAL
@@ -47,6 +48,7 @@ KINDS: tuple[Definition, ...] = (
     APPROVAL,
     DOCKET,
     SIGNAL,
+    PETITION,
     HOME,
 )
 DEFINITIONS: dict[str, Definition] = {definition.name: definition for definition in KINDS}

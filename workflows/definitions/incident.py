@@ -41,7 +41,7 @@ from schemas.kinds.incident import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
-from workflows import barring, bearing, birth, effects, joint, merging, sla, visiting
+from workflows import barring, bearing, birth, effects, joint, merging, petitioning, sla, visiting
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -95,6 +95,7 @@ TRANSITIONS = (
     Transition("report.submitted", (AWAITED,), "accepted", ("found_by_its_handler",)),
     Transition("report.submitted", (AWAITED,), "reported"),
     Transition(incident.BORNE, (AWAITED,), "reported"),
+    Transition("case.petitioned", (AWAITED,), "reported"),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "verifying", ("effective",)),
     Transition("dissuasion.recorded", ("discovered", "dissuading"), "dissuading"),
     Transition("incident.reported_up", ("dissuading", "returned"), "reported"),
@@ -152,6 +153,8 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.visited", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petitioned", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petition_left", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.hold_placed", (*OPEN, "merged"), "="),
     Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
@@ -283,7 +286,7 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
 
 BIRTHS = {
     "report.submitted": Birth(birth.report, first_owner, birth.report_keys),
-    incident.BORNE: Birth(birth.borne, birth.assign_borne),
+    incident.BORNE"case.petitioned": Birth(birth.borne, birth.assign_bornepetitioning.begin, petitioning.assign),
 }
 
 
@@ -394,6 +397,8 @@ EFFECTS: dict[str, Effect] = {
     "case.parts_handed": joint.waiting(STATES, joint.take((*TO_HANDLE, WAITS))),
     "case.absorbed": merging.absorb,
     "case.visited": visiting.hear,
+    "case.petitioned": petitioning.join,
+    "case.petition_left": petitioning.leave,
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,

@@ -11,7 +11,7 @@
 from schemas import facts
 from schemas.kinds import service_request
 from schemas.members import Source
-from workflows import barring, birth, effects, merging, reopening, visiting
+from workflows import barring, birth, effects, merging, petitioning, reopening, visiting
 from workflows.case import AWAITED, TOTAL
 from workflows.define import define
 from workflows.definitions.any_case import (
@@ -83,6 +83,8 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *ENDED), "="),
     Transition("case.absorbed", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.visited", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petitioned", (*OPEN, *ENDED, "merged"), "="),
+    Transition("case.petition_left", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.hold_placed", (*OPEN, "merged"), "="),
     Transition("case.hold_lifted", (*OPEN, *ENDED, "merged"), "="),
     Transition("case.survivor_changed", ("merged",), "="),
@@ -131,6 +133,8 @@ EFFECTS: dict[str, Effect] = {
     "incident.force_closed": effects.note("force_closed"),
     "case.absorbed": merging.absorb,
     "case.visited": visiting.hear,
+    "case.petitioned": petitioning.join,
+    "case.petition_left": petitioning.leave,
     "case.hold_placed": barring.place(STATES),
     "case.hold_lifted": barring.lift(STATES),
     "case.survivor_changed": merging.change_survivor,

@@ -41,6 +41,7 @@ from workflows.policy.model import (
     RungRow,
 )
 from workflows.policy.problems import Finding, Problems, has_errors
+from workflows.policy.public_rows import REWARDS, SOURCES, reward_row, source_row
 from workflows.policy.register_rows import (
     AUTHORITY,
     BODIES,
@@ -85,7 +86,7 @@ CATEGORIES = Columns(
 LIMITS = Columns(
     "limits.csv",
     ("clock", "limit"),
-    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed"),
+    ("level", "category", "group", "valid_from", "valid_to", "basis", "definition", "listed", "lane"),
 )
 RUNGS = Columns(
     "rungs.csv", ("clock", "rung", "offset"), ("limit", "every", "times", "tell", "act", "definition", "category")
@@ -137,6 +138,8 @@ TABLES = (
     DEVICE_TYPES,
     DEVICES,
     SIGNALS,
+    SOURCES,
+    REWARDS,
     DAYS,
 )
 NEEDED = (FILE, "grids.csv", "posts.csv", "categories.csv", "roles.csv")
@@ -244,6 +247,8 @@ def _assemble(
         device_types=each(DEVICE_TYPES, device_type_row),
         devices=each(DEVICES, device_row),
         signals=each(SIGNALS, signal_row),
+        sources=each(SOURCES, source_row),
+        rewards=each(REWARDS, reward_row),
     )
     return pack, rows
 
@@ -318,6 +323,7 @@ def limit_row(row: Row) -> LimitRow | None:
         basis=row.text("basis"),
         definition=row.word("definition"),
         listed=row.yes("listed"),
+        lane=row.word("lane"),
     )
 
 

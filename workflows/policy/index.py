@@ -34,6 +34,7 @@ from workflows.policy.model import (
     TargetRow,
 )
 from workflows.policy.moves import Telling, compile_notices
+from workflows.policy.public import SourceRow
 from workflows.policy.registers import Body, Neighbour, Site
 
 DUE = RungRow("*", "due", "at")
@@ -87,6 +88,7 @@ class Policy:
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.approvals: dict[str, ApprovalRow] = {a.code: a for a in pack.approvals}
+        self.sources: dict[str, SourceRow] = {source.code: source for source in pack.sources}
         self.campaigns: dict[str, CampaignRow] = {c.code: c for c in pack.campaigns}
         self.actions: dict[str, ActionRow] = {a.action: a for a in pack.actions}
         self.targets: dict[tuple[str, str, int], TargetRow] = {(t.target, t.owner, t.year): t for t in pack.targets}
@@ -96,11 +98,13 @@ class Policy:
         self.device_types: dict[str, DeviceType] = {t.code: t for t in pack.device_types}
         self.devices: dict[str, Device] = {d.code: d for d in pack.devices}
         self.signals: dict[str, SignalRule] = {r.code: r for r in pack.signals}
-        self._limits: dict[tuple[str, bool, str, str, str], list[LimitRow]] = {}
+        self._limits: dict[tuple[str, bool, str, str, str, str], list[LimitRow]] = {}
         for limit in pack.limits:
-            key = limit.definition, limit.listed, limit.clock, limit.category, limit.group
+            key = limit.definition, limit.listed, limit.lane, limit.clock, limit.category, limit.group
             self._limits.setdefault(key, []).append(limit)
-        self._limits_of: dict[tuple[str, str, int, str, str, bool], list[LimitRow]] = {}  # the most specific one first
+        self._limits_of: dict[
+            tuple[str, str, int, str, str, bool, str], list[LimitRow]
+        ] = {}  # the most specific one first
         self.asks_listed = any(limit.listed for limit in pack.limits)  # whether a report asks what is listed
         self._roles_of: dict[tuple[str, str], list[str]] = {}
         self._ladders: dict[tuple[str, str, str], tuple[tuple[RungRow, int], ...]] = {}
@@ -269,16 +273,27 @@ class Policy:
     # ---- the rules ----------------------------------------------------------------------------------------
 
     def limit(
-        self, clock: str, level: int, category: str, group: str, day: int, definition: str = "", listed: bool = False
+        self,
+        clock: str,
+        level: int,
+        category: str,
+        group: str,
+        day: int,
+        definition: str = "",
+        listed: bool = False,
+        lane: str = "",
     ) -> LimitRow | None:
         """The limit of a clock that starts on local `day`: the most specific row valid then, or none. Rows for listed
-        grids go before the others of a kind of case, whatever these select."""
-        asked = definition, clock, level, category, group, listed
+        grids go before the others of a kind of case, whatever these select, and so do those for a lane."""
+        asked = definition, clock, level, category, group, listed, lane
         found = self._limits_of.get(asked)
         if found is None:
             places = ((clock, category, group), (clock, category, ""), (clock, "", group), (clock, "", ""))
             of = (True, False) if listed else (False,)
-            keys = [(kind, each, *place) for kind in (definition, "") for each in of for place in places]
+            by = (lane, "") if lane else ("",)
+            keys = [
+                (kind, each, way, *place) for kind in (definition, "") for each in of for way in by for place in places
+            ]
             rows = [[row for row in self._limits.get(key, ()) if row.level in (0, level)] for key in keys]
             found = [row for of_key in rows for row in sorted(of_key, key=lambda row: -row.level)]
             self._limits_of[asked] = found

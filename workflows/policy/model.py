@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
-from workflows.policy.devices import Device, DeviceType, SignalRule
+from workflows.policy.devices import Device, DeviceType, SignalRulepublic import RewardRow, SourceRow
 from workflows.policy.registers import AuthorityRow, Body, Neighbour, ResponsibilityRow, Site
 
 
@@ -111,6 +111,7 @@ class LimitRow(Struct, frozen=True, omit_defaults=True):
     basis: str = ""  # where the figure comes from, e.g. "our proposal"
     definition: str = ""  # the kind of case; empty: every one that has the clock
     listed: bool = False  # only of problems that were reported in a grid that is listed as a key area
+    lane: str = ""  # only of what came by a source of this lane
 
 
 ESCALATE, BEAR = "escalate", "bear:"
@@ -420,6 +421,8 @@ class Pack(Struct, frozen=True, omit_defaults=True, kw_only=True):
     device_types: tuple[DeviceType, ...] = ()
     devices: tuple[Device, ...] = ()
     signals: tuple[SignalRule, ...] = ()  # empty: no value becomes a signal
+    sources: tuple[SourceRow, ...] = ()  # by which petitions come in
+    rewards: tuple[RewardRow, ...] = ()
 
 
 def encode(pack: Pack) -> bytes:

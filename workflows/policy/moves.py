@@ -6,6 +6,7 @@ from typing import NamedTuple
 from schemas import facts
 from schemas.joint import PartReturned
 from schemas.kinds.responsibility import ResponsibilityChanged
+from schemas.kinds.petition import PetitionCaseOver
 from schemas.kinds.supervision import SupervisionContested
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
@@ -29,7 +30,7 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     ),
     "decided": (facts.ClockRetargeted, facts.Moved, facts.ProposalDecided, facts.ExemptionDecided),
     "merged": (facts.Moved, facts.Absorbed),
-    "ended": (facts.Moved, facts.SurvivorEnded),
+    "ended": (facts.Moved, facts.SurvivorEnded, PetitionCaseOver),
     "copied": (facts.Copied,),
     "moved": (facts.Moved,),
 }

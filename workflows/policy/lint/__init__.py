@@ -12,6 +12,7 @@ from workflows.policy.lint.devices import lint_devices, lint_signals
 from workflows.policy.lint.duties import lint_duties
 from workflows.policy.lint.fixings import lint_fixings
 from workflows.policy.lint.neighbours import lint_neighbours
+from workflows.policy.lint.public import lint_rewards, lint_sources
 from workflows.policy.lint.register import (
     lint_asked_posts,
     lint_calendars_of_grids,
@@ -77,6 +78,8 @@ CHECKS = (
     lint_campaigns,
     lint_approvals,
     lint_times,
+    lint_sources,
+    lint_rewards,
     lint_selected,
     lint_called_for,
     lint_listed,

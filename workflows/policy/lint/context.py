@@ -26,6 +26,7 @@ ROLES = (
     "secretary",
     "bank",
     "lot",
+    "cashier",
 )
 READS = ("inspection", BANK)
 """The roles that read and say nothing."""

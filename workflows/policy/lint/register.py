@@ -41,6 +41,8 @@ def lint_codes(context: LintContext) -> None:
         ("bodies.csv", (body.code for body in context.pack.bodies)),
         ("responsibilities.csv", (row.code for row in context.pack.responsibilities)),
         ("neighbours.csv", (neighbour.code for neighbour in context.pack.neighbours)),
+        ("sources.csv", (source.code for source in context.pack.sources)),
+        ("rewards.csv", (reward.code for reward in context.pack.rewards)),
         ("campaigns.csv", (campaign.code for campaign in context.pack.campaigns)),
         ("approvals.csv", (row.code for row in context.pack.approvals)),
         ("device_types.csv", (each.code for each in context.pack.device_types)),

@@ -115,7 +115,7 @@ def lint_unnamed(context: LintContext) -> None:
 
 def lint_limits(context: LintContext) -> None:
     """Every limit names a known clock, level, category and group; those with equal selectors follow each other."""
-    equals: dict[tuple[str, bool, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
+    equals: dict[tuple[str, bool, str, str, int, str, str], list[tuple[int, LimitRow]]] = defaultdict(list)
     for index, row in enumerate(context.pack.limits):
         if row.clock not in CLOCKS:
             context.error(LIMITS, index, "clock", f"{row.clock!r} is no clock", one_of(CLOCKS, len(CLOCKS)))
@@ -143,7 +143,7 @@ def lint_limits(context: LintContext) -> None:
         if not row.basis:
             remedy = "say where the figure comes from, or write: our proposal"
             context.warning(LIMITS, index, "basis", "does not say where the figure comes from", remedy)
-        selectors = row.definition, row.listed, row.clock, row.level, row.category, row.group
+        selectors = row.definition, row.listed, row.lane, row.clock, row.level, row.category, row.group
         equals[selectors].append((index, row))
     for rows in equals.values():
         rows.sort(key=lambda entry: entry[1].valid_from)
