@@ -49,6 +49,7 @@ OURS = (
     "assessor",
     "admin",
     "draws",
+    "door",
 )
 """Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
 them."""
@@ -95,6 +96,8 @@ class Operator(NamedTuple):
 
 ASSESSOR = Principal("assessor", patterns=("*",), quota=UNLIMITED)
 """The principal of the process that assesses. It alone says that a sheet was computed."""
+DOOR = Principal("door", patterns=("*",), quota=UNLIMITED)
+"""The principal of the door, where it says something of itself."""
 LOCAL = Principal("local", patterns=("*",), reads=Reads(EVERYTHING), operator=True, quota=UNLIMITED)
 """The principal of a door that asks for no token."""
 

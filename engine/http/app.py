@@ -33,6 +33,7 @@ from engine.http import (
     outcomes,
     people,
     performance,
+    petitions,
     phone,
     reports,
     responsible,
@@ -55,8 +56,8 @@ from engine.store.database import Database
 from engine.views.channel_desk import ChannelProbe
 from engine.writer import Writer
 
-UNGUARDED = [*openapi.ROUTES, *health.ROUTES]
-"""What describes this server, and what probes and scrapers read."""
+UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *petitions.PUBLIC]
+"""What describes this server, what probes and scrapers read, and what who has asked looks up by a code."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (
         known,
@@ -72,7 +73,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             phone.show_me,
         ],
     ),
-    (needs("actors"), phone.BEFORE_SENDING),
+    (needs("actors"), [*phone.BEFORE_SENDING, *petitions.ROUTES]),
     (
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],

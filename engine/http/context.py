@@ -18,7 +18,7 @@ from engine.http.watching import Watch
 from engine.people import PrincipalsAndPeople
 from engine.policies import Policies
 from engine.principals import Principal
-from engine.quotas import Quotas
+from engine.quotas import Lookups, Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.uploads.opening import open_store
@@ -57,6 +57,7 @@ class DoorContext:
         self.principals = PrincipalsAndPeople(self.settings.principals, database)
         writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
+        self.lookups = Lookups()
         self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut

@@ -121,6 +121,13 @@ class Rewarded(EventData, frozen=True, kw_only=True):
     document: Reference | None = None
 
 
+class CodeGiven(EventData, frozen=True, kw_only=True):
+    """Said by the door itself: who asked got a code by which the answer is looked up (查询码). This is its digest; one
+    that was given before opens nothing any more."""
+
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+
+
 class Ended(EventData, frozen=True, kw_only=True):
     """It is settled (办结)."""
 
@@ -144,7 +151,8 @@ class Petition(Own, frozen=True, tag="petition"):
     has not answered yet.
 
     `unit` of a level, with `department`, is who is to answer, or has answered, by the post `by`. `ladder` are the
-    stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last.
+    stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last,
+    `code` the digest of the code of who asked.
     """
 
     channel: str
@@ -172,6 +180,7 @@ class Petition(Own, frozen=True, tag="petition"):
     answer: str = ""
     outcome: str = ""
     rewards: tuple[Reward, ...] = ()
+    code: str = ""
 
 
 class PetitionTaken(OwnFact, frozen=True, tag="petition.taken"):
@@ -312,6 +321,17 @@ class RewardDecided(OwnFact, frozen=True, tag="petition.reward_decided"):
         return structs.replace(own, rewards=tuple(decided))
 
 
+class PetitionCodeGiven(OwnFact, frozen=True, tag="petition.code_given"):
+    """Who asked got a code, of which this is the digest."""
+
+    digest: str
+
+    def keep(self, own: Own | None) -> Own:
+        """The last one counts."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, code=self.digest)
+
+
 class PetitionRevisited(OwnFact, frozen=True, tag="petition.revisited"):
     """What who asked says of the answer."""
 
@@ -339,6 +359,8 @@ class PetitionRaised(OwnFact, frozen=True, tag="petition.raised"):
         return structs.replace(own, stage=self.stage, unit=self.unit, level=self.level, department="")
 
 
+CODE_GIVEN, DOOR = "petition.code_given", "door"
+"""What the door says of itself, and the principal by which it does."""
 FACTS: tuple[type[Fact], ...] = (
     PetitionTaken,
     PetitionGiven,
@@ -350,6 +372,7 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionWeighed,
     RewardProposed,
     RewardDecided,
+    PetitionCodeGiven,
     PetitionRevisited,
     PetitionRaised,
 )
@@ -385,6 +408,7 @@ PETITION = Kind(
         ),
         "petition.revisited": EventType(Revisited, "回访", {"outcome": "satisfied", "note": "…"}, "Ask afterwards"),
         "petition.rewarded": EventType(Rewarded, "发放奖励", {"line": "report", "outcome": "paid"}, "Pay a reward"),
+        CODE_GIVEN: EventType(CodeGiven, "查询码", {"digest": "0" * 64}, "Give a code", by=DOOR),
         "petition.ended": EventType(Ended, "信访办结", {}, "Settle"),
         "petition.withdrawn": EventType(Withdrawn, "信访撤回", {}, "Take back"),
         "case.reopened": SERVICE_REQUEST.events["case.reopened"],

@@ -37,7 +37,13 @@ class Asked(Story):
     """A petition and what is said to it."""
 
     def asked(self, by: str = HOTLINE, **data: Any) -> Asked:
-        said = {"category": "D3-01", "channel": "phone", "grid": "WY01-01", "description": "…", "contact": "…"}
+        said: dict[str, Any] = {
+            "category": "D3-01",
+            "channel": "phone",
+            "grid": "WY01-01",
+            "description": "…",
+            "contact": "…",
+        }
         self.done("petition.submitted", by, **{**said, **data})
         return self
 
@@ -144,7 +150,7 @@ def test_where_a_position_lies_elsewhere_the_petition_lies_at_its_reception():
 
 # ---- the case in which it is worked on --------------------------------------------------------------------
 
-HERE = {"position": {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}}
+HERE: dict[str, Any] = {"position": {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}}
 
 
 def case_of(asked: Asked) -> Story:
@@ -185,7 +191,7 @@ def test_a_petition_joins_a_similar_case_that_we_had_found_before():
     found.done("report.submitted", LEAF_CHIEF, category="D3-01", source="patrol", grid="WY01-01", **HERE)
     asked = Asked(beside=found.beside)
     asked.now = found.now
-    said = {"category": "D3-01", "channel": "online", "grid": "WY01-01", **HERE}
+    said: dict[str, Any] = {"category": "D3-01", "channel": "online", "grid": "WY01-01", **HERE}
     asked.done("petition.submitted", HOTLINE, nearby=(found.case,), **said)
     asked.done("petition.accepted", STREET)
     assert (asked.own.case, asked.own.before, found.case.petitions) == (found.case.id, True, (asked.case.id,))
@@ -290,7 +296,7 @@ def test_what_comes_by_an_app_is_looked_at_before_it_is_worked_on():
     other.done("petition.accepted", STREET)
     other.done("petition.examined", LEAF_CHIEF, outcome="untrue")
     assert (other.case.state, other.own.case) == ("accepted", "")
-    wrong = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
+    wrong: dict[str, Any] = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
     assert Asked(number=3).refused(Reason.INVALID, "petition.submitted", HOTLINE, **wrong, via="fax").field
     assert Asked(number=4).refused(Reason.UNKNOWN_CODE, "petition.submitted", HOTLINE, **wrong, via="x").field
 

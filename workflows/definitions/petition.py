@@ -40,14 +40,17 @@ from schemas.kinds.incident import (
     PetitionLeft,
 )
 from schemas.kinds.petition import (
+    CODE_GIVEN,
     LINES,
     Accepted,
     Answered,
     Attached,
+    CodeGiven,
     Examined,
     Petition,
     PetitionAnswered,
     PetitionCaseOver,
+    PetitionCodeGiven,
     PetitionExamined,
     PetitionGiven,
     PetitionJoined,
@@ -112,6 +115,7 @@ TRANSITIONS = (
     Transition("petition.revisited", ("answered",), "review", ("goes_up_to_review",)),
     Transition("petition.revisited", ("answered",), "revisited"),
     Transition("petition.rewarded", (*TO_ANSWER, "answered", "revisited", "settled"), "="),
+    Transition(CODE_GIVEN, (*OPEN, *OVER), "="),
     Transition("petition.ended", ("revisited",), "settled"),
     Transition("petition.withdrawn", ("submitted", "examining", *TO_ANSWER), "withdrawn"),
     Transition("case.reopened", ("settled",), "accepted"),
@@ -403,6 +407,12 @@ def reward(d: Decision, data: Rewarded, speaker: Speaker) -> Refusal | None:
     return None
 
 
+def give_code(d: Decision, data: CodeGiven, speaker: Speaker) -> Refusal | None:
+    """Who asked may look up the answer by another code."""
+    d.tell(PetitionCodeGiven(digest=data.digest))
+    return None
+
+
 def has_a_reward(d: Decision, speaker: Speaker) -> Refusal | None:
     """Some reward is proposed, and nobody has decided it."""
     if any(not each.outcome for each in kept_by(d.case).rewards):
@@ -580,6 +590,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.answered": answer,
     "petition.revisited": revisit,
     "petition.rewarded": reward,
+    CODE_GIVEN: give_code,
     "petition.ended": effects.note("ended"),
     "petition.withdrawn": effects.note("withdrawn"),
     "case.reopened": take_up_again,
@@ -613,6 +624,7 @@ PETITION = define(
         PetitionJoined: "关联 worked on in {case}: {state}",
         PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
+        PetitionCodeGiven: "发放查询码 a code was given to look up the answer",
         PetitionWeighed: "按来源权重计 counted by the weight of its source",
         RewardProposed: "拟发奖励 a reward is proposed: {line}",
         RewardDecided: "奖励 reward: {line}, {outcome}",
