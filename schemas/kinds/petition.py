@@ -242,18 +242,18 @@ class PetitionPassedOn(OwnFact, frozen=True, tag="petition.passed_on"):
 
 class PetitionJoined(OwnFact, frozen=True, tag="petition.joined"):
     """The case has answered: the work is done in it. `before`: the problem had been found before anybody complained of
-    it (M77). `full`: it takes no more petitions."""
+    it (M77). `crowded`: it takes no more petitions."""
 
     case: str
     state: str
     before: bool = False
     over: bool = False
-    full: bool = False
+    crowded: bool = False
 
     def keep(self, own: Own | None) -> Own:
-        """The case, unless it is full."""
+        """The case, unless it is crowded."""
         assert isinstance(own, Petition)
-        if self.full:
+        if self.crowded:
             return structs.replace(own, asked="")
         return structs.replace(own, asked="", case=self.case, case_state=self.state, before=self.before)
 

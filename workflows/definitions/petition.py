@@ -169,6 +169,8 @@ def goes_up_to_review(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 # ---- how it begins ----------------------------------------------------------------------------------------
 
+USUAL = "usual"
+"""The lane of what has none, in figures."""
 WORK = incident.INCIDENT.name
 """The kind of case that a petition bears."""
 SOURCES = {"phone": Source.HOTLINE, "app": Source.PUBLIC, "online": Source.PUBLIC}
@@ -360,7 +362,7 @@ def is_open_with_room(case: Case | None) -> bool:
 
 def be_joined(d: Decision, data: CaseJoined, speaker: Speaker) -> Refusal | None:
     """The case has answered, and takes it, or takes no more."""
-    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, full=data.full))
+    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, crowded=data.crowded))
     return None
 
 
@@ -375,7 +377,8 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     kept, judged = kept_by(d.case), d.judged(d.case.judged)
     clocks = [clock for clock in d.case.clocks if clock.name in FULFILS["petition.answered"]]
     late = any(clock.due is not None and judged > clock.due for clock in clocks)
-    d.tell(PetitionAnswered(by=d.by, found=data.found, lane=kept.lane, stage=kept.stage, late=late, token=d.token))
+    lane = kept.lane or USUAL
+    d.tell(PetitionAnswered(by=d.by, found=data.found, lane=lane, stage=kept.stage, late=late, token=d.token))
     for _ in range(kept.weight):
         d.tell(PetitionWeighed(late=late))
     if data.found == "true":
@@ -514,7 +517,7 @@ MEASURES = (
     Measure(
         "petitions_joined",
         PetitionJoined,
-        where=(("full", False),),
+        where=(("crowded", False),),
         zh="已关联案件的信访件",
         en="petitions with a case",
     ),
