@@ -4,7 +4,7 @@ The log gives each submission its position within the partition, from 0, and its
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -40,8 +40,14 @@ class Inbox(Protocol):
     def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
         """Forget what is in memory. Reading goes on at the positions of these rows."""
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order. Sealed members are stored no later than the records that refer to them."""
+    at_once: bool
+    """Whether an append is one transaction, and so leaves all of its records or none."""
+
+    def append(
+        self, wanted: Sequence[Submission], now: int, also_write: Callable[[Connection], object] | None = None
+    ) -> list[InboxRow]:
+        """Append durably, in order. Sealed members are stored no later than the records that refer to them. What is
+        written besides is so in the same transaction, or once the log has the records."""
 
     def noted(self, rows: Sequence[InboxRow]) -> None:
         """A slice of a replay has appended these."""
@@ -65,6 +71,8 @@ class Inbox(Protocol):
 class TableInbox:
     """The log as a table. The holder of the lease owns all partitions."""
 
+    at_once = True
+
     def __init__(self, database: Database) -> None:
         self.database = database
         self.heads: dict[int, int] = {}
@@ -74,12 +82,16 @@ class TableInbox:
         self.heads = dict.fromkeys(rows, 0) | inbox_table.read_heads(connection)
         self._tails = {p: deque() for p in rows}
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+    def append(
+        self, wanted: Sequence[Submission], now: int, also_write: Callable[[Connection], object] | None = None
+    ) -> list[InboxRow]:
         """One transaction. StaleWriter if another writer was here."""
         rows = self.placed(wanted, now)
         try:
             with self.database.begin() as connection:
                 inbox_table.append(connection, rows, [item.sealed for item in wanted if item.sealed])
+                if also_write is not None:
+                    also_write(connection)
                 failpoints.hit("append.before_commit")
         except TAKEN as error:
             raise StaleWriter("another writer has appended at these positions") from error

@@ -23,7 +23,7 @@ from engine.slice import retry
 from engine.slice.run import run_slice
 from engine.slice.trial import refused_target
 from engine.slice.types import VOICES, AlsoWrite, Batch, Limits, SliceResult
-from engine.store import inbox_table, slices, standing
+from engine.store import inbox_table, sends, slices, standing
 from engine.store.database import Connection, Database
 from engine.store.meta import read_meta, write_meta
 from engine.store.rows import PartitionRow, SettlementRow, StepRow
@@ -57,6 +57,7 @@ class Partitions:
         self.settlements: dict[tuple[int, int], str] = {}  # verdicts by (partition, position)
         self.unread: int | None = None  # steps that the consumers have not read; None: unknown
         self.at_hand: list[StepRow] = []  # these steps, unless they are too many, or unknown
+        self.outgoing: set[int] = set()  # where something was said to other homes that the log may not have yet
         self.tries: dict[int, deque[str]] = {}  # cases that stand and are to be tried again, by partition that is ours
         self._known: set[int] = set()  # partitions of which this process has seen what stands
         self.reload()
@@ -71,6 +72,7 @@ class Partitions:
             self.rows = {row.partition: row for row in slices.read_partitions(connection)}
             self.inbox.reload(connection, self.rows)
             self.next_due = slices.read_next_due(connection, self.inbox.heads)
+            self.outgoing = {*sends.count_outgoing(connection)}
             self.settlements = {(s.partition, s.position): s.verdict for s in inbox_table.read_settlements(connection)}
             self.find_tries(connection)
         self.unread, self.at_hand = None, []
@@ -130,6 +132,7 @@ class Partitions:
         self.counters.defects.labels("partition").inc(len(halts))
         self.rows |= {row.partition: row for row in result.partitions}
         self.next_due |= result.next_due
+        self.outgoing |= {row.partition for row in result.outgoing}
         if self.unread is not None:
             self.unread += len(result.steps)
             most = max(AT_HAND, 2 * self.limits.steps)

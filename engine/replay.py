@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import partial
 from itertools import groupby
 
 import msgspec
@@ -21,22 +20,21 @@ from msgspec.structs import replace
 from engine import admission, failpoints, log_file
 from engine.clock import now_ms
 from engine.errors import LogMismatch
+from engine.event_rounds import PACKS, Line, Rounds
 from engine.inbox import Submission
 from engine.pack_plan import PlannedPack
 from engine.runtime import Engine
 from engine.slice import isolation
 from engine.slice.types import SKIP, STAMP, Batch
-from engine.store import clocks, dead_letters, inbox_table, sheets
+from engine.store import clocks, dead_letters, inbox_table, sends, sheets
 from engine.store.database import Connection
-from engine.store.positions import PositionRow, raise_positions, read_positions, write_positions
-from engine.store.rows import InboxRow, SealedRow, SettlementRow
+from engine.store.positions import PositionRow, raise_positions, read_positions
+from engine.store.rows import InboxRow, SettlementRow
 from schemas.envelope import to_ms
 from schemas.instants import written
 from schemas.refusals import Refusal
 from workflows.homes import SILENCE_MS
 
-PACKS = ".packs"
-"""After the name of a replay: the reader that says how many rows of its plan are done."""
 Progress = Callable[[int], None]
 """Called with the number of lines done."""
 
@@ -52,13 +50,6 @@ class Replayed(Struct):
     standing: int = 0  # cases on which a rule has failed
     packs: int = 0  # rows of the plan that this run has followed
     end: int = 0  # the instant up to which clocks have run (ms)
-
-
-class _Line(Struct):
-    """A line that became a record, or a row of the plan, still without its place in the log."""
-
-    row: InboxRow  # position: the number of the line, or of the row of the plan, from 1
-    sealed: SealedRow | None = None
 
 
 def replay_events(
@@ -83,26 +74,26 @@ def replay_events(
             done, planned = read_positions(connection, reader), read_positions(connection, f"{reader}{PACKS}")
             if plan:
                 raise_positions(connection, [PositionRow(f"{reader}{PACKS}", p, 0) for p in engine.rows])
-        chunk: list[_Line] = []
-        begun = False
+        rounds, held, begun = Rounds(engine, reader, result.outcomes), list[Line](), False
         for line in with_packs(_read(engine, lines, reader, done, until, result), engine.rows, plan, planned):
             if not begun and line.row.kind == "event":
                 begun = True
                 _begin(engine, line.row.stamp, {p for p, rows in planned.items() if rows})
-            chunk.append(line)
-            if len(chunk) >= engine.partitions.limits.records:
-                _decide(engine, chunk, reader, result)
-                engine.feed()
+            held.append(line)
+            if len(held) >= engine.partitions.limits.records:
+                _decide(rounds, held)
                 progress(result.lines)
-                chunk = []
-        _decide(engine, chunk, reader, result)
+                held = []
+        _decide(rounds, held)
         result.packs = sum(any(planned.get(p, 0) < number for p in engine.rows) for number in range(1, len(plan) + 1))
         result.end = max([result.end, until or 0, *(each.at for each in plan)])
+        rounds.reach(result.end)
         partitions = engine.partitions
         while late := [
             p
             for p, due in partitions.next_due.items()
-            if (due is not None and due < result.end) or engine.has_news(p, partitions.rows[p].clock, result.end)
+            if (due is not None and due < result.end)
+            or engine.next_news(p, partitions.rows[p].clock, result.end) is not None
         ]:
             batches = [
                 Batch(partitions.rows[p], [], partitions.next_due[p], ticking=True, until=result.end) for p in late
@@ -115,6 +106,14 @@ def replay_events(
         return result
 
 
+def _decide(rounds: Rounds, lines: Sequence[Line]) -> None:
+    """Decide all that comes up to the last of these lines, and let the consumers follow."""
+    if lines:
+        rounds.add(lines)
+        rounds.reach(max(line.row.stamp for line in lines))
+        rounds.engine.feed()
+
+
 @contextmanager
 def unhurried(engine: Engine) -> Iterator[None]:
     """Until the block ends slices are larger, since nobody waits for the next one, and none waits for the disk, since
@@ -124,8 +123,8 @@ def unhurried(engine: Engine) -> Iterator[None]:
 
 
 def with_packs(
-    lines: Iterable[_Line], partitions: Iterable[int], plan: Sequence[PlannedPack], done: Mapping[int, int]
-) -> Iterator[_Line]:
+    lines: Iterable[Line], partitions: Iterable[int], plan: Sequence[PlannedPack], done: Mapping[int, int]
+) -> Iterator[Line]:
     """The lines, and between them the rows of a plan, in every partition in which they are not done."""
     left = deque(enumerate(plan, 1))
     for line in itertools.chain(lines, [None]):
@@ -133,7 +132,7 @@ def with_packs(
             number, planned = left.popleft()
             for p in partitions:
                 if number > done.get(p, 0):
-                    yield _Line(InboxRow(p, number, planned.at, "pack", "operator", planned.hash))
+                    yield Line(InboxRow(p, number, planned.at, "pack", "operator", planned.hash))
         if line is not None:
             yield line
 
@@ -165,9 +164,8 @@ def activate(engine: Engine, planned: PlannedPack) -> None:
     """Activate a pack at its instant in every partition in which it has not been, as a replay with a plan does."""
     engine.keep_pack(planned.pack)
     rows = (InboxRow(p, 1, planned.at, "pack", "operator", planned.hash) for p in engine.rows)
-    wanted = [_Line(row) for row in rows if (planned.hash, planned.at) not in engine.activations(row.partition)]
-    _decide(engine, wanted, "", Replayed())
-    engine.feed()
+    wanted = [Line(row) for row in rows if (planned.hash, planned.at) not in engine.activations(row.partition)]
+    _decide(Rounds(engine, "", {}), wanted)
 
 
 def _begin(engine: Engine, first: int, begun: Collection[int]) -> None:
@@ -190,7 +188,7 @@ def _begin(engine: Engine, first: int, begun: Collection[int]) -> None:
 
 def _read(
     engine: Engine, lines: Iterable[bytes], reader: str, done: dict[int, int], until: int | None, result: Replayed
-) -> Iterator[_Line]:
+) -> Iterator[Line]:
     """Lines as records, counted in `result`; those of bad shape become dead letters."""
     latest = 0
     for number, line in enumerate(lines, 1):
@@ -214,7 +212,7 @@ def _read(
             result.skipped += 1
             continue
         row = InboxRow(submission.partition, number, latest, "event", "replay", submission.body)
-        yield _Line(row, submission.sealed)
+        yield Line(row, submission.sealed)
 
 
 class _Times(Struct):
@@ -235,38 +233,6 @@ def instant_of(line: bytes, latest: int) -> int:
         return now_ms()
     said = times.recordedtime or times.time
     return to_ms(said) if said is not None and said.tzinfo is not None else now_ms()
-
-
-def _decide(engine: Engine, chunk: list[_Line], reader: str, result: Replayed) -> None:
-    """Decide a chunk, in as many slices as it takes. Without a reader nobody goes on after it."""
-    if not chunk:
-        return
-    partitions, waiting, hidden = engine.partitions, dict[int, list[InboxRow]](), dict[int, list[SealedRow]]()
-    for line in chunk:
-        waiting.setdefault(line.row.partition, []).append(line.row)
-        if line.sealed:
-            hidden.setdefault(line.row.partition, []).append(line.sealed)
-    while waiting:
-        batches = [
-            Batch(partitions.rows[p], rows, partitions.next_due[p], ticking=True, sealed=hidden.get(p, ()))
-            for p, rows in waiting.items()
-        ]
-        note = partial(_note, reader, waiting) if reader else None
-        decided = isolation.decide(partitions, batches, None, note)
-        partitions.check_running()
-        failpoints.hit("replay.after_commit")
-        for answer in decided.answers:
-            result.outcomes[answer.outcome] = result.outcomes.get(answer.outcome, 0) + 1
-        waiting = {p: rows[decided.taken.get(p, 0) :] for p, rows in waiting.items()}
-        waiting = {p: rows for p, rows in waiting.items() if rows}
-
-
-def _note(reader: str, waiting: dict[int, list[InboxRow]], connection: Connection, taken: dict[int, int]) -> None:
-    """Keep how many lines of the file and rows of the plan are done, in the slice that decided them."""
-    last = {(p, row.kind): row.position for p, count in taken.items() for row in waiting[p][:count]}
-    readers = {"event": reader, "pack": f"{reader}{PACKS}"}
-    write_positions(connection, [PositionRow(readers[kind], p, number) for (p, kind), number in last.items()])
-    failpoints.hit("replay.before_commit")
 
 
 # ---- exported logs ------------------------------------------------------------------------------------------
@@ -341,7 +307,12 @@ def replay_log(
             f"start with an empty database and GRIDPATROL_PARTITIONS={log.header.partitions}"
         )
     with unhurried(engine):
-        return _replay_lines(engine, log, progress, upto)
+        count = _replay_lines(engine, log, progress, upto)
+    if engine.partitions.outgoing:
+        with engine.database.begin() as connection:
+            sends.forget_heard(connection)
+        engine.reload()
+    return count
 
 
 def _replay_lines(engine: Engine, log: log_file.LogLines, progress: Progress, upto: Mapping[int, int] | None) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
-from engine import failpoints
+from engine import failpoints, forwarding
 from engine.errors import DatabaseUnusable, StaleWriter
 from engine.failures import away
 from engine.inbox import Inbox, Submission, TableInbox
@@ -23,7 +23,7 @@ from engine.settings import Settings
 from engine.slice import archiving, entering, isolation
 from engine.slice.types import FROM_EVER_MS, Batch, SliceResult, news_in
 from engine.store import clocks, inbox_table, slices
-from engine.store.database import Database
+from engine.store.database import Connection, Database
 from engine.store.rows import InboxRow, PackRow, PartitionRow, StepRow
 from engine.wall_clock import WallClock
 from schemas.partition import home_of, partition_of
@@ -135,11 +135,14 @@ class Engine:
 
     # ---- the log --------------------------------------------------------------------------------------------
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
-        """Append durably, in order; position and stamp are given by the log. After a StaleWriter memory is fresh."""
+    def append(
+        self, wanted: Sequence[Submission], now: int, also_write: Callable[[Connection], object] | None = None
+    ) -> list[InboxRow]:
+        """Append durably, in order; position and stamp are given by the log, which `also_write` follows (see `Inbox`).
+        After a StaleWriter memory is fresh."""
         try:
             with away():
-                rows = self.inbox.append(wanted, now)
+                rows = self.inbox.append(wanted, now, also_write)
         except StaleWriter:
             self.reload()
             raise
@@ -262,6 +265,26 @@ class Engine:
             self.ticked[tick.partition] = now, max(self.settings.tick_every_ms, behind)
         return len(late) + entered
 
+    def forward(self, now: int) -> int:
+        """Append to the log what cases have said to cases of other homes. How much of it.
+
+        Nothing while the wall clock is doubted. Of a table, where little is undecided: events have the rest of a slice.
+        """
+        total, until_s = 0, time.monotonic() + forwarding.TURN_S
+        while self.partitions.outgoing and not self.wall.belief.doubt:
+            most = self.settings.slice_records // 2 - (self.undecided() if self.inbox.at_once else 0)
+            ready = forwarding.next_sends(self.partitions, self.wall, now, max(most, total == 0))
+            if ready is None:
+                break
+            failpoints.hit("sends.before_append")
+            self.append(forwarding.submissions(ready.rows, self.count), now, ready.mark)
+            failpoints.hit("sends.after_mark")
+            self.partitions.outgoing -= ready.last
+            total += len(ready.rows)
+            if time.monotonic() > until_s:
+                break
+        return total
+
     def enter_homes(self, now: int) -> int:
         """Append an activation of the active pack where time is to bear something under it and no home was ever
         entered, because an earlier release activated it. The number of activations; each partition is asked once."""
@@ -294,15 +317,15 @@ class Engine:
             row = self.rows[partition]
             if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
                 continue
-            if self.has_news(partition, 0, now):
+            if self.next_news(partition, 0, now) is not None:
                 news.append(Submission(partition, "pack", "owner", self.activations(partition)[-1][0]))
         if news:
             self.append(news, now)
         return len(news)
 
-    def has_news(self, partition: int, since: int, until: int) -> bool:
-        """Whether the active pack has come to know more days since its activation, from an instant (ms) on and not
-        after another. In a partition in which nothing has arrived yet nothing is news."""
+    def next_news(self, partition: int, since: int, until: int) -> int | None:
+        """When the active pack comes to know more days after its activation, from an instant (ms) on and not after
+        another; None: it does not. In a partition in which nothing has arrived yet nothing is news."""
         row = self.rows[partition]
         known, instants = self._news.get(partition, ("", ()))
         if known != row.packs:
@@ -310,8 +333,8 @@ class Engine:
             instants = active.news if active is not None else ()
             self._news[partition] = row.packs, instants
         if not instants or row.clock <= FROM_EVER_MS:
-            return False
-        return news_in(instants, self.activations(partition)[-1][1], since, until) is not None
+            return None
+        return news_in(instants, self.activations(partition)[-1][1], since, until)
 
     # ---- packs ----------------------------------------------------------------------------------------------
 
@@ -365,7 +388,7 @@ class Engine:
             chore(self.database)
 
     def drain(self, now: int | None = None) -> None:
-        """Decide everything in the log, and let the consumers follow."""
-        while self.work(now) is not None:
+        """Decide everything in the log, at an instant also what is said to other homes; the consumers follow."""
+        while self.work(now) is not None or (now is not None and self.forward(now)):
             pass
         self.feed()

@@ -3,8 +3,9 @@
 Other threads submit to a queue that is fair between principals and get a future for «durable» and, if asked, one for
 the outcome. A turn appends some of what is queued in one transaction (group commit), which also decides it where
 nothing comes before and it is little. It keeps some of what the door refused in another, decides one slice, feeds the
-consumers, unless more comes at once, and appends ticks where something is due. Each of these has its bound, so nobody's
-load holds up his neighbours, the clocks or the alerts. Errors of the database are waited out, and no record is skipped.
+consumers, unless more comes at once, and appends what cases have said to other homes, and ticks where something is due.
+Each of these has its bound, so nobody's load holds up his neighbours, the clocks or the alerts. Errors of the database
+are waited out, and no record is skipped.
 """
 
 import logging
@@ -187,7 +188,9 @@ class Writer(Loop):
             busy = bool(self.engine.feed()) or busy
         if result is not None and (decided := sum(result.taken.values())) >= FEWEST:
             self._at_once = max(FEWEST, int(decided * TURN_S / (time.monotonic() - began_s)))
-        busy = bool(self.engine.tick(self.engine.now())) or busy
+        now = self.engine.now()
+        busy = bool(self.engine.forward(now)) or busy  # the next turn decides it at once
+        busy = bool(self.engine.tick(now)) or busy
         if following:  # what is told once every step has been read is not to find some that wait
             self.engine.look_after()
         self.engine.wall.log_changes()

@@ -261,18 +261,36 @@ def _records() -> dict[str, Any]:
     digest = text | {"pattern": "^[0-9a-f]{64}$", "description": "The SHA-256 of the compiled pack."}
     case = text | {"description": "The case's id."}
     sender = text | {"minLength": 1, "description": "Who sent it, as authenticated."}
+    said = {
+        "to": case,
+        "trigger": text | {"description": "What is said."},
+        "data": {"type": "object"},
+        "cause": {
+            "type": "object",
+            "properties": {"type": text, "source": case, "id": text | {"pattern": r"^\d+\.\d+$"}},
+            "required": ["type", "source", "id"],
+            "description": "Who says it; the number of its step, and of the send in it: by these it is known.",
+        },
+        "instant": {"type": "integer", "description": "By which the step of the sender counts, ms since 1970."},
+        "arrival": {"type": "integer", "description": "Of that step, ms since 1970."},
+        "bears": text | {"description": "The kind of the case that comes to be by it."},
+        "mover": text | {"description": "The post whose move it follows from."},
+        "homes": {"type": "integer", "description": "How often in a row a home has spoken to another one."},
+    }
+    word = {"type": "object", "properties": said, "required": ["to", "trigger", "data", "cause", "instant", "arrival"]}
     rows: tuple[tuple[str, str, dict[str, Any], Any, str, str], ...] = (
         ("event", "An event that was taken, sealed.", _component("Record"), report, examples.HOME, "app"),
         ("tick", "Time has passed this record's stamp. No value.", text | {"maxLength": 0}, "", "", "owner"),
         ("pack", "A policy pack is active from here on.", digest, examples.PACK, "", "operator"),
         ("release", "A case leaves quarantine.", case, examples.SUBJECT, "", "operator"),
+        ("sent", "What a case says to one of another home.", word, examples.sent(), "", "owner"),
     )
     return {
         kind: {
             "name": f"inbox {kind}",
             "title": f"Inbox record: {kind}",
             "summary": about,
-            "contentType": binary.JSON if kind == "event" else "text/plain",
+            "contentType": binary.JSON if kind in ("event", "sent") else "text/plain",
             "headers": {
                 "type": "object",
                 "properties": {"kind": {"const": kind}, "principal": sender},

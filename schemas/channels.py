@@ -73,7 +73,7 @@ TOPICS = {
         "For ever. Shorten it only behind a backup of log and store.",
         "gateway (events; packs and releases of operators), the worker that owns the partition (ticks)",
         "worker",
-        ("inbox.event", "inbox.tick", "inbox.pack", "inbox.release"),
+        ("inbox.event", "inbox.tick", "inbox.pack", "inbox.release", "inbox.sent"),
         STAMPED | {"cleanup.policy": ["delete"], "retention.ms": -1, "retention.bytes": -1},
     ),
     "facts": Topic(

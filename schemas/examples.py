@@ -57,6 +57,13 @@ def record() -> Record:
     return Record(event=sealed, digest="c4" * 32, token=TOKEN, digests=(f"2:{'5e' * 32}",))
 
 
+def sent() -> dict[str, object]:
+    """What a case says to one of another home, as it stands in the inbox."""
+    cause = {"type": "gridpatrol.case.sent", "source": SUBJECT, "id": "4.1", "occurred": 1772439600000}
+    word = {"to": f"WY02{SUBJECT[4:]}", "trigger": "case.survivor_ended", "data": {"state": "closed"}}
+    return word | {"cause": cause, "instant": 1772439600000, "arrival": 1772439600000, "homes": 1}
+
+
 STEP = facts.Step(
     partition=3,
     n=17,

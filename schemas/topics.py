@@ -14,7 +14,7 @@ class Topics(Struct, frozen=True):
 
     @property
     def inbox(self) -> str:
-        """Everything that can change an incident. Key: home. Only gateways (events) and owners (ticks) write it."""
+        """All that can change an incident. Key: home. Only gateways (events) and owners (ticks, sends) write it."""
         return f"{self.prefix}gridpatrol.inbox.v1"
 
     @property

@@ -2,10 +2,11 @@
 
     take(case, incoming, ...) -> Result     an event arrived: it is done, parked, or refused with a reason
     fire(case, arrival, ...) -> Result      a rung, a parked event's patience or a suspension's end fell due
-    hear(case, sent, ...) -> Result         another case said something while this one stood
+    hear(case, sent, ...) -> Result         another case said something while this one stood, or one of another home
 
 A decision may say something to other cases of the home. They take their steps right after the sender's, depth first:
-each send with all that follows from it before the next one, and before the sender's next step.
+each send with all that follows from it before the next one, and before the sender's next step. What it says to cases
+of other homes is handed out with the result, for the log.
 
 `rules` is the policy pinned to the case at its birth, `register` the one that is active at arrival. Instants are
 milliseconds UTC.
@@ -305,8 +306,9 @@ def _unpark(turn: Turn, d: Decision, waiting: Waiting, why: str, cause: facts.Ca
 
 
 def hear(case: Case, sent: Sent, register: Policy, others: Others) -> Result:
-    """Decide what another case has said to this one, and had to wait since this one stood. Nothing of it may matter."""
-    turn = Turn(case, register, others)
+    """Decide what another case has said to this one: it had to wait since this one stood, or came from another home.
+    Nothing of it may matter."""
+    turn = Turn(case, register, others, sent.homes)
     _hear(turn, sent)
     return turn.result(case.id)
 

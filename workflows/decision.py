@@ -40,7 +40,8 @@ class Ending(Struct, frozen=True):
 
 
 class Send(Struct, frozen=True):
-    """Something said to another case of the same home, which hears it right after the step in which it is said.
+    """Something said to another case. One of the same home hears it right after the step in which it is said, one of
+    another home when the record has arrived in which the log takes it there.
 
     `trigger` and `data` as the target's kind declares them in `sends`. A case that is not born yet hears only what
     bears it: `bears` is the definition of the case that then comes to be.
@@ -133,10 +134,8 @@ class Decision:
         apply(self.case, fact)
 
     def send(self, to: str, trigger: str, data: EventData, bears: str = "") -> None:
-        """Say something to another case of the same home. ValueError where it lies in another one, or is the case of
-        the home itself, to which nobody speaks but who lists a grid of it."""
-        if home_of(to) != home_of(self.case.id):
-            raise ValueError(f"{trigger} is said to a case of another home")
+        """Say something to another case, of this home or of another one. ValueError where it is the case of a home
+        itself, to which nobody speaks but who lists a grid of it."""
         if to == home_subject(home_of(to)) and trigger not in HOME.sends:
             raise ValueError(f"{trigger} is said to the case of the home itself")
         self.sends.append(Send(to, trigger, data, bears))

@@ -22,6 +22,8 @@ from workflows.policy.index import Policy
 
 MOST_SENDS = 64
 """So many sends are carried out in one turn, however deep. Definitions see to it that they need no more."""
+MOST_HOMES = 64
+"""So often in a row a word may make a case say something to another home: more would go round for ever."""
 SENT = "gridpatrol.case.sent"
 """The type of the cause of a step that another case caused: its source is that case, its id `<seq of its step>.<k>`."""
 
@@ -53,13 +55,28 @@ class DecidedStep(Struct, frozen=True):
 
 class Sent(Struct, frozen=True):
     """A send on its way: its cause, the instant by which its sender's step counts, the sender's arrival, and the post
-    whose move it follows from."""
+    whose move it follows from. `homes`: how often in a row a home has spoken to another one, with this time."""
 
     send: Send
     cause: facts.Cause
     instant: int
     arrival: int
     mover: str = ""
+    homes: int = 0
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """By what sends are told apart, and put in order: the sender, the number of its step, and of the send in it."""
+        seq, _, k = self.cause.id.partition(".")
+        return self.cause.source, int(seq), int(k)
+
+
+class OutgoingSend(Struct, frozen=True):
+    """A send to a case of another home: the place of its step in the turn, and the number of the send in the step."""
+
+    step: int
+    k: int
+    sent: Sent
 
 
 class HeldSend(Struct, frozen=True):
@@ -72,13 +89,15 @@ class HeldSend(Struct, frozen=True):
 class Result(Struct):
     """The case after a record or a firing, the steps of the turn, and what became of the event and of parked ones.
 
-    Steps of other cases are among them, in order. `held`: sends that wait for their targets.
+    Steps of other cases are among them, in order. `held`: sends that wait for their targets. `outgoing`: those to cases
+    of other homes.
     """
 
     case: Case
     steps: list[DecidedStep]
     outcomes: list[EventOutcome]
     held: list[HeldSend] = msgspec.field(default_factory=list)
+    outgoing: list[OutgoingSend] = msgspec.field(default_factory=list)
 
 
 class Others:
@@ -125,10 +144,15 @@ class Others:
         raise error
 
 
-class Turn:
-    """The steps of a turn so far, and the cases as they are after them. `arrival`: of the record or firing."""
+Mark = tuple[dict[str, Case], int, int, int, int]
+"""How far a turn has come: its cases, and how many steps, outcomes, held and outgoing sends it has."""
 
-    def __init__(self, case: Case, register: Policy, others: Others) -> None:
+
+class Turn:
+    """The steps of a turn so far, and the cases as they are after them. `homes`: how often in a row a home has spoken
+    to another one so that this turn came about."""
+
+    def __init__(self, case: Case, register: Policy, others: Others, homes: int = 0) -> None:
         self.home = home_of(case.id)
         self.register = register
         self.others = others
@@ -136,6 +160,8 @@ class Turn:
         self.steps: list[DecidedStep] = []
         self.outcomes: list[EventOutcome] = []
         self.held: list[HeldSend] = []
+        self.outgoing: list[OutgoingSend] = []
+        self.homes = homes
         self.sent = 0
 
     def find(self, id_: str) -> Case | None:
@@ -183,16 +209,20 @@ class Turn:
         return step
 
     def on_their_way(self, step: DecidedStep, arrival: int) -> list[Sent]:
-        """What a step says to other cases, in order."""
+        """What a step says to other cases of the home, in order; what it says to other homes leaves with the turn."""
         if not step.sends:
             return []
         self.sent += len(step.sends)
         if self.sent > MOST_SENDS:
             raise RuntimeError(f"more than {MOST_SENDS} sends in one turn")
-        self.others.prepare([send.to for send in step.sends if send.to not in self.cases])
-        case, late = step.case, self.others.late(arrival)
-        return [
-            Sent(
+        near = [send.to for send in step.sends if home_of(send.to) == self.home]
+        if len(near) < len(step.sends) and self.homes >= MOST_HOMES:
+            raise RuntimeError(f"more than {MOST_HOMES} homes in a row speak to another one")
+        self.others.prepare([to for to in near if to not in self.cases])
+        case, late, found = step.case, self.others.late(arrival), list[Sent]()
+        for k, send in enumerate(step.sends, 1):
+            away = home_of(send.to) != self.home
+            sent = Sent(
                 send,
                 facts.Cause(
                     type=SENT,
@@ -204,9 +234,13 @@ class Turn:
                 step.instant,
                 late,
                 step.mover,
+                self.homes + 1 if away else 0,
             )
-            for k, send in enumerate(step.sends, 1)
-        ]
+            if away:
+                self.outgoing.append(OutgoingSend(len(self.steps) - 1, k, sent))
+            else:
+                found.append(sent)
+        return found
 
     @contextmanager
     def under(self, register: Policy) -> Iterator[None]:
@@ -217,22 +251,22 @@ class Turn:
         finally:
             self.register = before
 
-    def mark(self) -> tuple[dict[str, Case], int, int, int]:
+    def mark(self) -> Mark:
         """Where the turn is, for `back_to`."""
-        return dict(self.cases), len(self.steps), len(self.outcomes), len(self.held)
+        return dict(self.cases), len(self.steps), len(self.outcomes), len(self.held), len(self.outgoing)
 
-    def back_to(self, mark: tuple[dict[str, Case], int, int, int]) -> None:
+    def back_to(self, mark: Mark) -> None:
         """Undo what came after a mark."""
-        self.cases, steps, outcomes, held = mark
-        del self.steps[steps:], self.outcomes[outcomes:], self.held[held:]
+        self.cases, steps, outcomes, held, outgoing = mark
+        del self.steps[steps:], self.outcomes[outcomes:], self.held[held:], self.outgoing[outgoing:]
 
     def result(self, id_: str) -> Result:
         """All of it, told by the case whose turn it is."""
-        return Result(self.cases[id_], self.steps, self.outcomes, self.held)
+        return Result(self.cases[id_], self.steps, self.outcomes, self.held, self.outgoing)
 
 
 class _Stored(Struct, omit_defaults=True):
-    """A send as it waits in the database."""
+    """A send as it waits in the database, and as the log takes it to another home."""
 
     to: str
     trigger: str
@@ -242,13 +276,16 @@ class _Stored(Struct, omit_defaults=True):
     arrival: int
     bears: str = ""
     mover: str = ""
+    homes: int = 0
 
 
 def encode_sent(sent: Sent) -> str:
     """A send as text, for as long as it waits."""
     send = sent.send
     data = Raw(msgspec.json.encode(send.data))
-    stored = _Stored(send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover)
+    stored = _Stored(
+        send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover, sent.homes
+    )
     return msgspec.json.encode(stored).decode()
 
 
@@ -257,4 +294,4 @@ def decode_sent(text: str) -> Sent:
     stored = msgspec.json.decode(text, type=_Stored)
     data = msgspec.json.decode(stored.data, type=SENDS[stored.trigger])
     send = Send(stored.to, stored.trigger, data, stored.bears)
-    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover)
+    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover, stored.homes)

@@ -9,7 +9,7 @@
    case alone where one that stood has gone on; an event that waits says when it came.
 4. An event is done, waits or was refused as its last step says. What was refused has its dead letter.
 5. A home that an activation has entered has its row, also before it has come up for the first time.
-6. What waits for a case that stands is its record of the log.
+6. What waits for a case that stands is its record of the log. What is on its way to another home has its step.
 
 A log that is a topic is not read: what 2 and 3 say of records then goes for the part of it that is a table, and of the
 silences those are known that a home told last.
@@ -29,7 +29,7 @@ from engine.slice import archiving
 from engine.slice.entering import activations_of, course_of, subjects_of
 from engine.slice.reads import DecodedRecord, decode_row, find_seen
 from engine.slice.types import SKIP, UNDECIDABLE, key_of, old_key_of, settled_stamp
-from engine.store import checks, inbox_table, inventory, slices, standing
+from engine.store import checks, inbox_table, inventory, sends, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PartitionRow
 from schemas import digests, facts
@@ -45,7 +45,7 @@ Finding = tuple[str, str, str, str]
 """What is wrong, where, what follows, what was found."""
 Verdicts = Mapping[tuple[int, int], Sequence[str]]
 """What was settled of records, by (partition, position)."""
-NO_EVENTS = ("tick", "pack", "release", "archive")
+NO_EVENTS = ("tick", "pack", "release", "archive", "sent")
 OUTCOME = ("digest", "case_id", "arrival")
 """What the row of an outcome has of its record."""
 
@@ -102,6 +102,8 @@ def findings(connection: Connection) -> Iterator[Finding]:
         yield "seen", f"{source} {id_} (partition {partition}) outcome", follows, wrong
     for partition, position in standing.unlike_the_log(connection):
         yield "waiting", f"record {partition}.{position}", "as it stands in the log", "another, for a case that stands"
+    for case, seq, k in sends.without_step(connection):
+        yield "outgoing", f"{case} {seq}.{k}", "the step that says it", "none"
     for partition, source, id_ in standing.lost(connection):
         yield "seen", f"{source} {id_} (partition {partition})", "a case that stands, for which it waits", "none"
     for partition, source, id_, reason in checks.refusals_without_letter(connection):

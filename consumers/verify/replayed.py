@@ -23,7 +23,7 @@ from engine import replay
 from engine.errors import LogMismatch, PackUnusable
 from engine.runtime import Engine
 from engine.slice.types import Batch, settled_stamp
-from engine.store import checks, compare, inbox_table, slices, standing
+from engine.store import checks, compare, inbox_table, sends, slices, standing
 from engine.store.database import Connection, Database, open_database
 from engine.store.rows import PartitionRow
 from workflows.turn import SENT, decode_sent
@@ -51,6 +51,7 @@ COMPARED = (
     ComparedTable("facts", "step"),
     ComparedTable("cases", "case"),
     ComparedTable("parked", "parked"),
+    ComparedTable("heard", "heard"),
     # The order of outcomes follows from the transactions; earlier releases kept neither that nor who sent an event.
     ComparedTable("seen", "seen", but=("detail", "decided", "decided_at", "principal")),
     ComparedTable("dead_letters", "letter", but=("detail", "replayed", "published", "size", "kept_at", "decided")),
@@ -92,7 +93,8 @@ def replayed_beside(
     with snapshot(engine.database) as connection:
         try:
             with again(engine, connection, folder, log, progress) as (other, decided):
-                return list(mismatches(connection, other, decided, records=log is not None))
+                found = list(mismatches(connection, other, decided, records=log is not None))
+                return [*found, *lost_sends(engine, connection, other, decided)]
         except (LogMismatch, PackUnusable) as error:
             return [Mismatch("log", "replayed beside", "a log that can be decided", str(error))]
 
@@ -124,6 +126,18 @@ def mismatches(connection: Connection, other: Connection, decided: Decided, *, r
         yield from differences(RECORDS, connection, other, decided)
     for table in COMPARED:
         yield from differences(LATER.get(table.table, table) if decided.later else table, connection, other, decided)
+
+
+def lost_sends(engine: Engine, connection: Connection, other: Connection, decided: Decided) -> Iterator[Mismatch]:
+    """What the steps say to other homes, and what neither is on its way nor stands in the log."""
+    missing = sends.keys_outgoing(other) - sends.keys_outgoing(connection)
+    missing = {key for key in missing if key[0] not in decided.aside}
+    for partition, row in decided.stored.items() if missing else ():
+        for record in engine.inbox.read_all(connection, partition):
+            if record.position >= row.position and record.kind == "sent":
+                missing.discard(decode_sent(record.body).key)
+    for case, seq, k in sorted(missing):
+        yield Mismatch("outgoing", f"{case} {seq}.{k}", "on its way, or in the log", "neither")
 
 
 def set_aside(connection: Connection, other: Connection, stand: Set[str]) -> set[str]:

@@ -6,7 +6,7 @@ are those of its `engine.cluster.partition_consumer`.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kafka import TopicPartition
@@ -26,13 +26,15 @@ from schemas.envelope import decode_record
 from schemas.partition import home_of
 from schemas.topics import Topics
 
-KINDS = ("event", "tick", "pack", "release", "archive")
+KINDS = ("event", "tick", "pack", "release", "archive", "sent")
 SILENT_S = 30.0
 """How long a reader of the whole log waits for a message that is there."""
 
 
 class KafkaInbox:
     """Appends to the inbox topic, and decides no partition of it."""
+
+    at_once = False
 
     def __init__(self, settings: Settings, database: Database, origin: inbox_table.Origin) -> None:
         self.settings = settings
@@ -45,7 +47,9 @@ class KafkaInbox:
     def reload(self, connection: Connection, rows: dict[int, PartitionRow]) -> None:
         return
 
-    def append(self, wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+    def append(
+        self, wanted: Sequence[Submission], now: int, also_write: Callable[[Connection], object] | None = None
+    ) -> list[InboxRow]:
         """Store the sealed texts, then append the records in order and wait until the brokers have them.
 
         BrokerAway where they do not say so. Then it is not known whether the records are in the log; a resend is told
@@ -63,6 +67,9 @@ class KafkaInbox:
             futures.append(self._publisher.send(self.topic, key, item.body.encode(), headers, item.partition))
         self._publisher.flush()
         failpoints.hit("append.after_commit")
+        if also_write is not None:
+            with self.database.begin() as connection:
+                also_write(connection)
         rows = []
         for item, place in zip(wanted, (future.value for future in futures), strict=True):
             position = self.origin.bases[item.partition] + place.offset

@@ -113,7 +113,7 @@ class Worker(Loop):
     # ---- a batch ----------------------------------------------------------------------------------------------
 
     def decide_batch(self) -> None:
-        """Fetch, decide, publish, tick once."""
+        """Fetch, decide, publish, forward, tick once."""
         came = self.inbox.poll(GLANCE_MS if self.engine.backlog() else IDLE_MS, self.engine.rows)
         self.inbox.wait_for_company(0 < came < ENOUGH)
         if self.inbox.taken_over:
@@ -138,7 +138,9 @@ class Worker(Loop):
         self._decide()
         self.relay.catch_up(self.engine.rows)
         self.relay.settle()
-        self.engine.tick(self.engine.now())
+        now = self.engine.now()
+        self.engine.forward(now)
+        self.engine.tick(now)
         self.engine.look_after()
         self.engine.wall.log_changes()
 

@@ -69,6 +69,11 @@ CASES_STANDING = Gauge(
     "Cases on which a rule has failed; what comes for them waits, and the others go on.",
     ("partition",),
 )
+SENDS_OUTGOING = Gauge(
+    "gridpatrol_sends_outgoing",
+    "What cases have said to cases of other homes, and the log does not have yet; by partition of who said it.",
+    ("partition",),
+)
 HOMES_QUARANTINED = Gauge(
     "gridpatrol_homes_quarantined", "Homes in which time bears nothing, because the database refuses it."
 )

@@ -30,6 +30,7 @@ from engine.store import (
     open_counts,
     outbox,
     positions,
+    sends,
     standing,
     subscriptions,
     unpublished_figures,
@@ -132,6 +133,8 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
         changes = unpublished_figures.count(connection)
         yield d.MESSAGES_UNPUBLISHED.values({("alerts",): lines, ("deadletter",): letters, ("performance",): changes})
     yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
+    waiting_sends = {p: 0 for p, _ in standing.counts(connection)} | sends.count_outgoing(connection)
+    yield d.SENDS_OUTGOING.values({(str(p),): count for p, count in waiting_sends.items()})
     yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
     yield d.PARTITIONS.value(int(read_meta(connection, "partitions") or 0))
     yield d.CONSUMER_LAG.values({(name,): count for name, count in positions.count_behind(connection, CONSUMERS)})

@@ -221,7 +221,7 @@ class Decisions:
             self.writes.bury_firing(self.row, case.id, arrival, homes.DUE, why)
 
     def hear(self, sent: Sent, arrival: int, voice: str) -> None:
-        """What another case has said to one that stood."""
+        """What another case has said to one that stood, or one of another home."""
         case = self.reads.case(sent.send.to) or Case(id=sent.send.to)
         _, register = self.policies(case)
         self.enter(decide.hear(case, sent, register, self.others), arrival, voice)

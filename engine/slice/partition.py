@@ -17,7 +17,7 @@ from engine.principals import OURS
 from engine.slice import archiving, entering, timeline
 from engine.slice.coming_up import active_since, newly_ending
 from engine.slice.decisions import Decisions, HomeCases
-from engine.slice.reads import DecodedRecord, SliceReads
+from engine.slice.reads import DecodedRecord, SliceReads, heard_key
 from engine.slice.types import FROM_EVER_MS, SKIP, UNDECIDABLE, Batch, Limits, news_in, settled_stamp
 from engine.slice.writes import SliceWrites, turn_of_record
 from engine.store.rows import ArrivalsRow, InboxRow, WaitingRow
@@ -27,6 +27,7 @@ from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
 from workflows.definitions import comes_up, is_home
 from workflows.policy.index import Policy
+from workflows.turn import Sent
 
 log = logging.getLogger(__name__)
 
@@ -229,6 +230,10 @@ class PartitionRun:
         kind = record.row.kind
         if kind == "tick":
             return
+        if record.sent is not None:
+            if heard_key(record.sent) in self.reads.heard:
+                return  # it is taken once, whenever it comes again
+            self.writes.remember_heard(record.sent, record.row)
         if passed := [word for word in self._verdict(record.row.position) if word in (SKIP, UNDECIDABLE)]:
             return self.writes.refuse(record, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
         if kind == "pack":
@@ -237,6 +242,8 @@ class PartitionRun:
             return self._archive(record, arrival)
         if kind == "release":
             return self._decide_of(record.row.body, record, arrival)
+        if record.sent is not None:
+            return self._hear(record.sent, record, arrival)
         body, refusal = record.body, record.refusal
         if refusal is None and body is not None:  # subject, key and partition must agree
             home = home_of(body.event.subject)
@@ -253,6 +260,19 @@ class PartitionRun:
             return self.writes.refuse(record, arrival, refusal)
         self._decide_of(body.event.subject, record, arrival)
 
+    def _hear(self, sent: Sent, record: DecodedRecord, arrival: int) -> None:
+        """Let a case hear what one of another home says."""
+        id_, refusal = sent.send.to, None
+        if partition_of(home_of(id_), self.count) != self.row.partition:
+            refusal = Refusal(Reason.MISROUTED, "subject", "its home belongs to another partition")
+        elif self.decisions.active is None:
+            refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
+        else:
+            refusal = self.decisions.refused_as_archived(id_, "", record.row.position)
+        if refusal is not None:
+            return self.writes.refuse(record, arrival, refusal)
+        self._decide_of(id_, record, arrival)
+
     def _decide_of(self, id_: str, record: DecodedRecord, arrival: int) -> None:
         """Decide a record of a case, and before it what was due of the case. Where the case stands, or a rule fails on
         it now, the record waits."""
@@ -262,6 +282,8 @@ class PartitionRun:
             try:
                 if record.row.kind == "release":
                     return self.decisions.release(id_, arrival)
+                if record.sent is not None:
+                    return self.decisions.hear(replace(record.sent, arrival=arrival), arrival, voice_of(record))
                 return self.decisions.take(record, arrival, voice_of(record))
             except Exception as error:
                 self.decisions.stand(id_, error, arrival, voice_of(record))
@@ -351,6 +373,9 @@ class PartitionRun:
 
 
 def voice_of(record: DecodedRecord) -> str:
-    """Who has spoken: the principal, or the actor where the engine's own principals speak for all."""
+    """Who has spoken: the principal, or the actor where the engine's own principals speak for all; of what a case of
+    another home says the post whose move it follows from."""
+    if record.sent is not None:
+        return record.sent.mover or record.sent.cause.source
     principal = record.row.principal
     return record.body.event.actor if record.body is not None and principal in OURS else principal

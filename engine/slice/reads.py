@@ -17,7 +17,7 @@ from engine import failpoints
 from engine.policies import Policies
 from engine.slice import archiving
 from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
-from engine.store import archives, slices, standing
+from engine.store import archives, sends, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, ParkedRow, PartitionRow, SeenKey, SeenRow
 from schemas.envelope import Record, decode_data, decode_record
@@ -29,20 +29,30 @@ from workflows.case import AWAITED, Case, Waiting
 from workflows.definitions import born_by, comes_up
 from workflows.parking import Room
 from workflows.policy.index import Policy
+from workflows.turn import Sent, decode_sent
 
 
 class DecodedRecord(Struct):
-    """A record, decoded before anything is decided. An event that cannot be decoded has a refusal instead."""
+    """A record, decoded before anything is decided. One that cannot be decoded has a refusal instead.
+
+    `sent`: what a case of another home says.
+    """
 
     row: InboxRow
     body: Record | None = None
     data: EventData | None = None
     refusal: Refusal | None = None
     failure: Exception | None = None  # of our own code: its case stands
+    sent: Sent | None = None
 
 
 def decode_row(row: InboxRow) -> DecodedRecord:
-    """A record's body and its event's data; records of other kinds have neither."""
+    """A record's body and its event's data, or what a case of another home says; other kinds have nothing of it."""
+    if row.kind == "sent":
+        try:
+            return DecodedRecord(row, sent=decode_sent(row.body))
+        except (msgspec.DecodeError, LookupError, ValueError):
+            return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "no send: only an owner writes it"))
     if row.kind != "event":
         return DecodedRecord(row)
     try:
@@ -82,6 +92,7 @@ class SliceReads:
         self.seen: dict[SeenKey, SeenRow] = {}
         self._unborn: dict[str, int] = {}  # by home: unborn cases that hold events, more than when the slice began
         self._unborn_before: dict[str, int] = {}  # by home: those of then
+        self.heard: set[sends.HeardKey] = set()  # of what the records of this slice say
         self._fetched: set[str] = set()  # cases that were asked for, whether there are any such or not
         self.archiving = False  # something is archived in one of the partitions
         self.left: set[str] = set()  # of the cases that were asked for: archived ones whose rows have left
@@ -95,6 +106,7 @@ class SliceReads:
         """Decode all records, lock their partitions, and fetch what they touch, each table once: cases with their
         neighbours, seen events. StaleWriter if another writer has moved a partition on."""
         ids, keys, released, nearby = set[str](), set[SeenKey](), set[str](), set[str]()
+        said = set[sends.HeardKey]()
         for batch in batches:
             partition = batch.row.partition
             self.due[partition] = DueCases(self.due_at)
@@ -104,12 +116,18 @@ class SliceReads:
             for record in records:
                 if record.row.kind == "release":
                     released.add(record.row.body)
-                if record.body is None:
+                if record.sent is not None:
+                    said.add(heard_key(record.sent))
+                elif record.body is None:
                     continue
                 if placed:  # of a record that is passed over the case may be what cannot be read
                     verdict = self.verdict(partition, batch.row.position if batch.ticking else record.row.position)
                     if SKIP in verdict or UNDECIDABLE in verdict:
                         continue
+                if record.sent is not None:
+                    ids.add(record.sent.send.to)
+                    continue
+                assert record.body is not None
                 event = record.body.event
                 ids.add(event.subject)
                 keys.update(keys_of(partition, event))
@@ -120,6 +138,8 @@ class SliceReads:
         found, known = slices.lock_and_read(self.connection, locked, ids, nearby, sorted(keys))
         self.load(found)
         self.seen = {row.key: row for row in known}
+        if said:
+            self.heard = sends.find_heard(self.connection, said)
         failpoints.hit("slice.after_lock")
         if (ids or released) and any(batch.row.standing for batch in batches):
             self.standing = standing.find(self.connection, ids | released)
@@ -356,6 +376,11 @@ class DueCases:
     def beyond(self, before: int) -> bool:
         """Whether a case that was not fetched may be due before an instant."""
         return self._horizon is not None and self._horizon[0] < before
+
+
+def heard_key(sent: Sent) -> sends.HeardKey:
+    """By what a case remembers that it has heard something."""
+    return sent.send.to, sent.cause.source, sent.cause.id
 
 
 def is_unborn(case: Case) -> bool:

@@ -77,7 +77,7 @@ class CaseRun:
 
     def pressing(self, row: WaitingRow) -> int | None:
         """When something was due that comes before the record which waits next, within a spread; None: nothing."""
-        return self.decisions.pressing(row.case_id, row.arrival) if row.kind in ("event", "release") else None
+        return self.decisions.pressing(row.case_id, row.arrival) if row.kind in ("event", "release", "sent") else None
 
     def comes_first(self, due: int, at: int, row: WaitingRow) -> bool:
         """Whether a firing, which the record at a position has released, comes before what waits next.
@@ -119,6 +119,8 @@ class CaseRun:
             return self.decisions.writes.refuse(item.record, row.arrival, refusal)
         if row.kind == "release":
             return self.decisions.release(id_, row.arrival)
+        if (sent := item.record.sent) is not None:
+            return self.decisions.hear(replace(sent, arrival=row.arrival), row.arrival, voice)
         nearby = item.nearby
         near = None if nearby is None else tuple(self.reads.cases[i] for i in nearby if i in self.reads.cases)
         self.decisions.take(item.record, row.arrival, voice, near)
@@ -200,7 +202,9 @@ def try_again(
             raise TriedOut(reads.left_out)
         due = slices.read_next_due(connection, [row.partition])
     counts = writes.counts
-    result = SliceResult([moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended)
+    result = SliceResult(
+        [moved], writes.steps, {}, writes.answers, writes.released, [], counts, due, ended, writes.outgoing
+    )
     return result, not ended and error is None
 
 

@@ -15,7 +15,7 @@ from engine import failpoints
 from engine.policies import Policies
 from engine.slice.partition import PartitionRun
 from engine.slice.reads import SliceReads
-from engine.slice.types import AlsoWrite, Batch, Limits, SliceResult, TriedOut
+from engine.slice.types import LATER_MS, AlsoWrite, Batch, BeyondRound, Limits, SliceResult, TriedOut
 from engine.slice.writes import SliceWrites
 from engine.store.database import Database
 
@@ -33,7 +33,7 @@ def run_slice(
     """Decide these batches and commit; on any error nothing is committed. `count`: partitions of the log.
 
     `now` is the wall clock in ms that stamps are held against; None believes every stamp. TriedOut where the limits say
-    how many sends are to be tried.
+    how many sends are to be tried, BeyondRound where they say within which time all of it is to be, and it is not.
     """
     with database.begin() as connection:
         # Half of the steps is for all partitions alike, so that no burst of what is due keeps the others waiting, and
@@ -52,6 +52,10 @@ def run_slice(
         reads.read_due({turn.row.partition: turn.last for turn in turns if turn.comes_up})
         for turn in turns:
             finished = turn.run() and finished
+        if limits.within is not None:
+            arrives = min((row.arrival + LATER_MS for row in writes.outgoing), default=limits.within + 1)
+            if not finished or arrives <= limits.within:
+                raise BeyondRound(arrives if finished else 0)
         moved = [turn.row for turn in turns]
         failpoints.hit("slice.before_write")
         writes.write(moved)
@@ -72,4 +76,5 @@ def run_slice(
         writes.counts,
         next_due,
         finished,
+        writes.outgoing,
     )

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.store.database import Connection
-from engine.store.rows import InboxRow, PartitionRow, SealedRow, SeenKey, StepRow
+from engine.store.rows import InboxRow, OutgoingRow, PartitionRow, SealedRow, SeenKey, StepRow
 from schemas.envelope import Envelope
 from schemas.partition import home_of
 from schemas.refusals import Refusal
@@ -20,6 +20,8 @@ UNDECIDABLE, QUARANTINE = "undecidable", "quarantine:"
 
 FROM_EVER_MS = 86_400_000
 """A clock of the first day of 1970 is that of a pack that was active before all events of a file."""
+LATER_MS = 1_000
+"""In a replay of events what is said to another home arrives so long after the step in which it is said."""
 VOICES = 3
 """Cases that stand at one place in the code: where so many have spoken, it is no odd value of one of them, and the
 partition halts."""
@@ -51,7 +53,17 @@ class Limits(Struct, frozen=True):
     records: int = 500
     steps: int = 1000
     ahead_ms: int = 30_000  # a stamp further ahead of the worker's clock halts its partition
+    within: int | None = None  # nothing is committed unless all is decided, and nothing said in it arrives up to then
     sends: int | None = None  # to try out what the database refuses: so many are carried out, and nothing is committed
+
+
+class BeyondRound(Exception):
+    """A slice of a replay has come too far. `arrival`: when the first of what was said in it arrives; 0: not all was
+    decided, so it is not known."""
+
+    def __init__(self, arrival: int) -> None:
+        super().__init__(arrival)
+        self.arrival = arrival
 
 
 class TriedOut(Exception):
@@ -110,6 +122,7 @@ class SliceResult(Struct):
     counts: SliceCounts
     next_due: dict[int, int | None]  # nothing of these partitions is due earlier
     finished: bool  # every record given was decided, and nothing is due before `until`
+    outgoing: list[OutgoingRow] = msgspec.field(default_factory=list)  # what was said to cases of other homes
 
 
 class Batch(Struct):

@@ -9,15 +9,17 @@ from collections.abc import Mapping, Sequence
 from engine.slice.as_rows import case_row, parked_letter, shared_rows, step_row
 from engine.slice.entering import Entering
 from engine.slice.open_counts import changes
-from engine.slice.reads import DecodedRecord, SliceReads
+from engine.slice.reads import DecodedRecord, SliceReads, heard_key
 from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
-from engine.store import dead_letters, inbox_table, open_counts, sent_files, slices, standing, writes
+from engine.store import dead_letters, inbox_table, open_counts, sends, sent_files, slices, standing, writes
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
     OUTCOMES_A_VERSION,
     ArrivalsRow,
     CaseRow,
+    HeardRow,
     InboxRow,
+    OutgoingRow,
     PartitionRow,
     ReferenceRow,
     SealedRow,
@@ -67,6 +69,8 @@ class SliceWrites:
         self.recalculations: list[tuple[int, int, bool]] = []  # as slices.await_recalculation takes them
         self.successions: list[tuple[int, int, list[str]]] = []  # as slices.await_succession takes them
         self.entering: dict[int, list[Entering]] = {}  # homes, by partition
+        self.outgoing: list[OutgoingRow] = []  # what is said to cases of other homes
+        self.heard: list[HeardRow] = []  # and what was heard from there
         self.references: dict[tuple[str, str, str], ReferenceRow] = {}  # cases that refer to files
         self.taken: dict[int, int] = {}  # records decided, by partition
         self.answers: list[Answer] = []
@@ -86,6 +90,8 @@ class SliceWrites:
             open_counts.change(rows, changes(changed))
             slices.write_seen(rows, list(self.seen.values()))
             slices.write_partitions(rows, moved)
+            sends.write_outgoing(rows, self.outgoing)
+            sends.write_heard(rows, self.heard)
             sent_files.write_references(rows, list(self.references.values()))
         open_counts.sweep(connection, [row.partition for row in moved if row.version % open_counts.SWEEP == 0])
         slices.write_due(connection, [(home.at, home.id) for _, home in homes])
@@ -194,11 +200,22 @@ class SliceWrites:
         if first.digest != before:
             self.seen[first.key] = first
 
+    def remember_heard(self, sent: Sent, row: InboxRow) -> None:
+        """Keep that a case hears what one of another home says, and with which record."""
+        key = heard_key(sent)
+        self.reads.heard.add(key)
+        self.heard.append(HeardRow(*key, row.partition, row.position))
+
     # ---- dead letters ---------------------------------------------------------------------------------------
 
     def bury(self, record: DecodedRecord, arrival: int, refusal: Refusal, decided: int = 0) -> None:
         """Keep a refused record with its bytes. `decided`: the number of the outcome, if only this tells it."""
-        row, event = record.row, record.body.event if record.body else None
+        row, event, sent = record.row, record.body.event if record.body else None, record.sent
+        if sent is not None:
+            letter_of = sent.cause.source, sent.cause.id, SENT, sent.send.to
+        else:
+            letter_of = (event.source, event.id, event.type, event.subject) if event else ("", "", "", "")
+        source, event_id, type_, case_id = letter_of
         letter = dead_letter(
             f"{row.partition}.{row.position}",
             arrival,
@@ -207,10 +224,10 @@ class SliceWrites:
             row.body,
             partition=row.partition,
             position=row.position,
-            source=event.source if event else "",
-            event_id=event.id if event else "",
-            type_=event.type if event else "",
-            case_id=event.subject if event else "",
+            source=source,
+            event_id=event_id,
+            type_=type_,
+            case_id=case_id,
         )
         self.letters.append(letter._replace(decided=decided))
 
@@ -261,12 +278,18 @@ class SliceWrites:
             if step.settles is not None and step.settles.refusal:
                 letters.append(parked_letter(step.settles, n, step.case, id_, at))
         rows = [case_row(case, id_, due[case.id]) for case in cases.values()]
+        said = [
+            OutgoingRow(id_, partition.n + 1 + each.step, each.k, *each.sent.key[:2], each.sent.send.to, late, text)
+            for each in result.outgoing
+            for text in (encode_sent(each.sent),)
+        ]
         # From here on nothing fails.
         for n, step in enumerate(result.steps, partition.n + 1):
             partition.n = n
             if step.cause.type == SENT and any(isinstance(f, facts.Quarantined) and f.on for f in step.facts):
                 self.bury_firing(partition, step.case.id, late, SENT, "the database refuses it")
         self.steps += steps
+        self.outgoing += said
         self.letters += letters
         for key in breaches:
             self.counts.breaches[key] = self.counts.breaches.get(key, 0) + 1

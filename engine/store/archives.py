@@ -173,10 +173,11 @@ def read_floor(connection: Connection, partition: int) -> int:
 
 
 def read_held(connection: Connection) -> set[str]:
-    """Cases of which something is still to come: they stand, an event or what another case said waits for them, a dead
-    letter has its bytes, an alert or a notice is not told yet."""
+    """Cases of which something is still to come: they stand, an event or what another case said waits for them, or is
+    on its way from home to home, a dead letter has its bytes, an alert or a notice is not told yet."""
     sql = """
         SELECT case_id FROM standing UNION SELECT case_id FROM waiting UNION SELECT case_id FROM parked
+        UNION SELECT case_id FROM outgoing UNION SELECT target FROM outgoing
         UNION SELECT case_id FROM dead_letters WHERE size > 0 UNION SELECT case_id FROM notices WHERE number = 0
         UNION SELECT case_id FROM alerts WHERE not_before IS NOT NULL AND status = 'firing'"""
     return set(execute(connection, sql).scalars())

@@ -11,7 +11,7 @@ class InboxRow(Struct):
     partition: int
     position: int
     stamp: int
-    kind: str  # event, tick, pack, release, archive
+    kind: str  # event, tick, pack, release, archive, sent
     principal: str
     body: str
 
@@ -282,6 +282,29 @@ class WaitingRow(Struct):
     principal: str
     body: str
     nearby: str = ""
+
+
+class OutgoingRow(Struct):
+    """Something that a case said to one of another home, until the log has it. `arrival`: of the step, in ms."""
+
+    partition: int
+    n: int
+    k: int
+    case_id: str
+    seq: int
+    target: str
+    arrival: int
+    body: str
+
+
+class HeardRow(Struct):
+    """Something that a case of another home has said to a case, and the record with which it came first."""
+
+    case_id: str
+    source: str
+    id: str
+    partition: int
+    position: int
 
 
 class ArrivalsRow(Struct):

@@ -346,6 +346,33 @@ arrivals = Table(
     sqlite_with_rowid=False,
 )
 
+outgoing = Table(
+    "outgoing",
+    metadata,
+    _key("partition", Integer),
+    _key("n", BigInteger),  # of the step in which it was said
+    _key("k", Integer),  # which of the sends of this step
+    _text("case_id"),  # who said it
+    _big("seq"),
+    _text("target"),
+    _big("arrival"),  # of the step, ms since 1970
+    _text("body"),  # the record, as the log of the target's partition takes it
+    sqlite_with_rowid=False,
+)
+"""What cases said to cases of other homes, and the log does not have yet."""
+
+heard = Table(
+    "heard",
+    metadata,
+    _key("case_id"),
+    _key("source"),  # the case that said it
+    _key("id"),  # the number of its step, and of the send in it: 7.1
+    Column("partition", Integer, nullable=False),
+    _big("position"),  # of the record with which it came first
+    sqlite_with_rowid=False,
+)
+"""What cases of other homes have said to a case: it is taken once, whenever it comes again."""
+
 packs = Table("packs", metadata, _key("hash"), _text("code"), _text("title"), _text("body"))
 
 sealed = Table(

@@ -148,8 +148,8 @@ def _decide(engine: Engine, raws: list[bytes]) -> list[dict[str, Any]]:
     now = engine.stamp(submission.partition for submission, _ in taken)
     places = iter(engine.append([submission for submission, _ in taken], now) if taken else [])
     answers: dict[tuple[int, int], Answer] = {}
-    while (result := engine.work(engine.now())) is not None:
-        answers |= {(answer.partition, answer.position): answer for answer in result.answers}
+    while (result := engine.work(engine.now())) is not None or engine.forward(engine.now()):
+        answers |= {(each.partition, each.position): each for each in (result.answers if result is not None else ())}
     results = list[dict[str, Any]]()
     for raw, item in zip(raws, received, strict=True):
         if isinstance(item, Refusal):

@@ -231,7 +231,7 @@ def check_log(case: Case) -> dict[tuple[int, int], tuple[str, str, str]]:
             except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
                 pass
         logged[place] = (kind, source, id_)
-        if kind in ("tick", "pack", "release") or place in letters:
+        if kind in ("tick", "pack", "release", "archive", "sent") or place in letters:
             continue
         first = seen.get((item.partition, source, id_))
         if first is None or first[0] > item.offset:

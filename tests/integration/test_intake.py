@@ -205,10 +205,11 @@ def test_events_reach_the_partition_of_their_home_whatever_partitioner_a_system_
         assert row is not None and row.partition == partition_of(home_of(said["subject"]), PARTITIONS)
 
 
-def test_an_event_is_stamped_with_the_system_whose_topic_it_came_by(place: Place) -> None:
+@pytest.mark.parametrize("kind", [b"tick", b"sent"])
+def test_an_event_is_stamped_with_the_system_whose_topic_it_came_by(place: Place, kind: bytes) -> None:
     [case] = place.subjects(1)
     said = by_hotline(case)
-    forged = Sent(json.dumps(said).encode(), None, [("principal", b"ops"), ("kind", b"tick")])
+    forged = Sent(json.dumps(said).encode(), None, [("principal", b"ops"), ("kind", kind)])
     by_librdkafka(place.bootstrap, place.topics.intake("hotline"), [forged])
     assert place.outcomes([said]) == {"done": 1}
     [record] = [m for m in read_topic(place.bootstrap, place.topics.inbox) if case.encode() in m.value]

@@ -405,14 +405,6 @@ def test_where_targets_of_three_who_speak_fail_at_one_line_the_partition_halts(l
     assert line.engine.rows[0].halted.startswith("defect at workflows.") and len(stands(line)) == 6
 
 
-def test_what_is_said_to_a_case_of_another_home_is_a_defect_of_the_one_that_says_it(line: Line) -> None:
-    with errands(lambda d: d.send(subject("WY02", 1), "errand.passed", Passed())):
-        report(line, 1)
-        urge(line, 1, NOW + 1)
-        assert work(line) == ["done", "pending"]
-        assert stands(line) == [FIRST]
-
-
 def test_what_a_firing_says_to_one_that_stands_comes_between_what_was_due_of_that_one(
     line: Line, tmp_path: Path
 ) -> None:

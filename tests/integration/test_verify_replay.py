@@ -136,6 +136,7 @@ def test_every_table_is_compared_or_said_not_to_follow_from_the_log() -> None:
         "standing": "cases on which a rule of a release failed: another release decides them",
         "waiting": "what comes for them",
         "arrivals": "what goes past meanwhile",
+        "outgoing": "what cases said to other homes, until the log has it",
         "positions": "recounted: the consumers'",
         "contributions": "recounted from the facts",
         "figures": "recounted from the facts",

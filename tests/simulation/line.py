@@ -71,8 +71,8 @@ class Line:
     def steps(self, number: int = 1, home: str = "WY01") -> list[StepRow]:
         return [step for step in runs.steps(self.engine) if step.case_id == subject(home, number)]
 
-    def of(self, kind: type[Fact], number: int = 1) -> list[Any]:
-        return [fact for fact in self.facts(number) if isinstance(fact, kind)]
+    def of(self, kind: type[Fact], number: int = 1, home: str = "WY01") -> list[Any]:
+        return [fact for fact in self.facts(number, home) if isinstance(fact, kind)]
 
     def breaches(self, number: int = 1) -> list[ClockRung]:
         """The rungs of the whole case's deadline."""
