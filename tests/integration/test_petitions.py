@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from consumers.performance import consume
@@ -19,12 +20,18 @@ from engine.policies import Policies
 from engine.quotas import LOOKUPS_AT_ONCE
 from engine.runtime import Engine
 from engine.store import exports
+from engine.store.incident_queries import read_case
 from engine.store.tables import metadata
 from engine.views.names import active_names
 from gridpatrol.render.story import story
+from schemas.derived_ids import petitioned_subject
+from schemas.kinds.petition import Petition
 from tests.integration.test_door import problem
+from tests.integration.test_sends_across import line_of, settle
+from tests.simulation.line import NOW
 from tests.support.builders import HOUR, LEAF_CHIEF, STREET, event, subject
 from tests.support.serving import prepared, served, tell, wait_until
+from workflows.case import decode
 
 HOTLINE = "WY-12345"
 ASKED, TOLD = subject("WY01", 1), "…扬尘已覆盖"
@@ -105,3 +112,28 @@ def test_figures_say_how_many_asked_and_who_is_satisfied_and_are_recounted(datab
             beside = "\n".join(story(exports.steps_of(connection, work), names))
         assert f"交办 to be worked on in {work}" in lines and f"has ended: {work}, closed" in lines
         assert ASKED in beside and "139" not in lines + beside
+
+
+@pytest.mark.parametrize("partitions", [1, 32])
+def test_the_city_hands_a_petition_to_the_home_of_its_place_and_hears_the_end(
+    database_url: str, tmp_path: Path, partitions: int
+) -> None:
+    asked, office, then = subject("XA", 1), "XA-OFFICE", NOW
+    with line_of(database_url, partitions) as line:
+
+        def tell_at(kind: str, by: str, case: str, later: int, **data: Any) -> None:
+            line.say(kind, by, then + later, case=case, **data)
+            settle(line, then + later + 100)
+
+        tell_at("petition.submitted", office, asked, 0, category="D3-04", channel="letter", grid="WY01-01")
+        tell_at("petition.accepted", office, asked, 1000)
+        with line.engine.database.read() as connection:
+            work = connection.execute(text("SELECT id FROM cases WHERE definition = 'incident'")).scalar_one()
+        assert work == petitioned_subject(asked, "WY01")
+        tell_at("incident.rejected", "WY-DISPATCH", work, 2000, reason="unfounded")
+        with line.engine.database.read() as connection:
+            kept = [decode(read_case(connection, id_) or "") for id_ in (asked, work)]
+        assert kept[1].petitions == (asked,) and kept[1].path[-1] == "WY01-01"
+        assert isinstance(kept[0].own, Petition)
+        assert (kept[0].path, kept[0].own.case, kept[0].own.case_state) == (("XA",), work, "rejected")
+        assert replayed_beside(line.engine, tmp_path) == []
