@@ -50,6 +50,7 @@ OURS = (
     "admin",
     "draws",
     "signals",
+    "door",
 )
 """Names that the engine writes into records of its own, and its users at the brokers; no other principal may have
 them."""
@@ -98,6 +99,8 @@ ASSESSOR = Principal("assessor", patterns=("*",), quota=UNLIMITED)
 """The principal of the process that assesses. It alone says that a sheet was computed."""
 ADAPTER = Principal("signals", patterns=("*",), quota=UNLIMITED)
 """The principal of the adapter that says what comes of the values of devices."""
+DOOR = Principal("door", patterns=("*",), quota=UNLIMITED)
+"""The principal of the door, where it says something of itself."""
 LOCAL = Principal("local", patterns=("*",), reads=Reads(EVERYTHING), operator=True, quota=UNLIMITED)
 """The principal of a door that asks for no token."""
 

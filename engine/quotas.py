@@ -9,7 +9,7 @@ principal's events may wait, and the rules count them (`workflows/parking.py`): 
 
 import threading
 import time
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
@@ -22,6 +22,11 @@ from engine.errors import GridpatrolError
 DAY_S = 86_400
 LETTER_BYTES = 4096
 """Bytes of a refused event that cost as much as one event more."""
+
+LOOKUPS_PER_S, LOOKUPS_AT_ONCE = 0.2, 10
+"""How often one address looks up an answer: on average, and at once after a silence."""
+MOST_ADDRESSES = 10_000
+"""So many addresses are counted apart, those that asked last."""
 
 
 Rate = Annotated[float, Meta(ge=0, le=1e9)]
@@ -146,3 +151,24 @@ class Quotas:
         finally:
             with self._lock:
                 self._batches[name] -= 1
+
+
+class Lookups:
+    """How often addresses have looked up answers at this door. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._credits = OrderedDict[str, Credit]()
+
+    def check(self, address: str) -> None:
+        """Count one look-up. OverQuota for an address that asks too often."""
+        with self._lock:
+            credit = self._credits.setdefault(address, Credit())
+            self._credits.move_to_end(address)
+            if len(self._credits) > MOST_ADDRESSES:
+                self._credits.popitem(last=False)
+            left = credit.left(LOOKUPS_PER_S, LOOKUPS_AT_ONCE)
+            if left >= 1:
+                credit.spend(1)
+        if left < 1:
+            raise OverQuota("lookups", "this address looks up answers too often", (1 - left) / LOOKUPS_PER_S)

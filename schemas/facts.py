@@ -347,10 +347,10 @@ class Absorbed(Fact, frozen=True, tag="case.absorbed"):
 
 
 class Petitioned(Fact, frozen=True, tag="case.petitioned"):
-    """What a petition (信访) asks for is done in this case. `full`: it takes no more of them."""
+    """What a petition (信访) asks for is done in this case. `crowded`: it takes no more of them."""
 
     petition: str
-    full: bool = False
+    crowded: bool = False
 
 
 class PetitionLeft(Fact, frozen=True, tag="case.petition_left"):

@@ -159,7 +159,7 @@ def _absorbed(case: Case, fact: facts.Absorbed) -> None:
 
 def _petitioned(case: Case, fact: facts.Petitioned | facts.PetitionLeft) -> None:
     others = tuple(id_ for id_ in case.petitions if id_ != fact.petition)
-    joins = isinstance(fact, facts.Petitioned) and not fact.full and not case.merged_into
+    joins = isinstance(fact, facts.Petitioned) and not fact.crowded and not case.merged_into
     case.petitions = (*others, fact.petition) if joins else others
 
 

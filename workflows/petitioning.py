@@ -74,20 +74,20 @@ def assign(d: Decision, data: incident.Petitioned, speaker: Speaker, state: str)
 
 def join(d: Decision, data: incident.Petitioned, speaker: Speaker) -> Refusal | None:
     """A petition waits for the end of this case, or of the one in which it goes on."""
-    full = not d.case.merged_into and data.petition not in d.case.petitions and room_in(d.case) < 1
+    crowded = not d.case.merged_into and data.petition not in d.case.petitions and room_in(d.case) < 1
     if d.case.merged_into:
         d.tell(facts.Petitioned(petition=data.petition))
         d.send(d.case.merged_into, incident.PETITIONED, data)
     else:
-        answer(d, data, state=d.case.state, before=d.case.source in FOUND, full=full)
+        answer(d, data, state=d.case.state, before=d.case.source in FOUND, crowded=crowded)
     return None
 
 
-def answer(d: Decision, data: incident.Petitioned, *, state: str, before: bool = False, full: bool = False) -> None:
+def answer(d: Decision, data: incident.Petitioned, *, state: str, before: bool = False, crowded: bool = False) -> None:
     """Tell that a petition waits for the case, and say to it how the case stands."""
-    d.tell(facts.Petitioned(petition=data.petition, full=full))
+    d.tell(facts.Petitioned(petition=data.petition, crowded=crowded))
     over = d.case.closed is not None
-    said = incident.CaseJoined(case=d.case.id, state=state, before=before and not full, over=over, full=full)
+    said = incident.CaseJoined(case=d.case.id, state=state, before=before and not crowded, over=over, crowded=crowded)
     d.send(data.petition, incident.CASE_JOINED, said)
 
 

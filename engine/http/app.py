@@ -36,6 +36,7 @@ from engine.http import (
     outcomes,
     people,
     performance,
+    petitions,
     phone,
     reports,
     responsible,
@@ -62,8 +63,8 @@ from engine.views.channel_desk import ChannelProbe
 from engine.views.what_if_desk import Comparer, Comparisons
 from engine.writer import Writer
 
-UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *open311.UNGUARDED]
-"""What describes this server, and what probes and scrapers read."""
+UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *open311.UNGUARDEDpetitions.PUBLIC]
+"""What describes this server, what probes and scrapers read, and what who has asked looks up by a code."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (
         known,
@@ -80,7 +81,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             phone.show_me,
         ],
     ),
-    (needs("actors"), [*phone.BEFORE_SENDING, *values.ROUTES]),
+    (needs("actors"), [*phone.BEFORE_SENDING, *valuespetitions.ROUTES]),
     (
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],

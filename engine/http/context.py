@@ -18,7 +18,7 @@ from engine.http.watching import Watch
 from engine.people import PrincipalsAndPeople
 from engine.policies import Policies
 from engine.principals import Principal
-from engine.quotas import Quotas
+from engine.quotas import Lookups, Quotas
 from engine.settings import Settings
 from engine.store.database import FAILURES, Connection, Database, unusable
 from engine.uploads.opening import open_store
@@ -59,6 +59,7 @@ class DoorContext:
         writer.engine.chores = (*writer.engine.chores, self.principals.people)
         self.quotas = Quotas()
         self.values: ValueTaker | None = None  # what takes values of devices in this process, if anything does
+        self.lookups = Lookups()
         self.uploads = Uploads(open_store(self.settings), self.counters.door.files)
         self.watch = Watch(self.counters, self.settings, self.principals)
         self.shut = shut

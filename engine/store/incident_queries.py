@@ -241,6 +241,12 @@ def read_cases(connection: Connection, ids: Collection[str]) -> dict[str, str]:
     return {id_: body for id_, body in execute(connection, f"SELECT id, body FROM cases WHERE {condition}", wanted)}
 
 
+def read_numbered(connection: Connection, number: str, definition: str) -> list[str]:
+    """The bodies of the cases of a kind that have a short number; two may share one."""
+    sql = "SELECT body FROM cases WHERE short_number = ? AND definition = ? ORDER BY id"
+    return list(execute(connection, sql, number, definition).scalars())
+
+
 # ---- events -------------------------------------------------------------------------------------------------
 
 

@@ -280,8 +280,8 @@ def of_other_cases(fact: Fact, step: StepText) -> str:
         case facts.Petitioned():
             said = (
                 step.say("信访件关联", "a petition waits for it")
-                if not fact.full
-                else step.say("不再接收信访件", "full")
+                if not fact.crowded
+                else step.say("不再接收信访件", "takes no more")
             )
             return f"{said}: {fact.petition}"
         case facts.PetitionLeft():

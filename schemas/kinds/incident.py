@@ -311,13 +311,13 @@ PETITIONS: dict[str, type[EventData]] = {PETITIONED: Petitioned, PETITION_LEFT: 
 
 class CaseJoined(EventData, frozen=True, kw_only=True):
     """A case says to a petition that its work is done in it, and in which state it is. `before`: we had found the
-    problem ourselves before anybody complained of it (M77). `over`: it has ended. `full`: it takes no more."""
+    problem ourselves before anybody complained of it (M77). `over`: it has ended. `crowded`: it takes no more."""
 
     case: CaseId
     state: str
     before: bool = False
     over: bool = False
-    full: bool = False
+    crowded: bool = False
 
 
 class CaseOver(EventData, frozen=True, kw_only=True):

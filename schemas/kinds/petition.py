@@ -121,6 +121,13 @@ class Rewarded(EventData, frozen=True, kw_only=True):
     document: Reference | None = None
 
 
+class CodeGiven(EventData, frozen=True, kw_only=True):
+    """Said by the door itself: who asked got a code by which the answer is looked up (查询码). This is its digest; one
+    that was given before opens nothing any more."""
+
+    digest: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+
+
 class Ended(EventData, frozen=True, kw_only=True):
     """It is settled (办结)."""
 
@@ -154,7 +161,8 @@ class Petition(Own, frozen=True, tag="petition"):
     has not answered yet.
 
     `unit` of a level, with `department`, is who is to answer, or has answered, by the post `by`. `ladder` are the
-    stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last.
+    stages that it may go up, `stage` the one that it has reached. `answer` is the token of what was answered last,
+    `code` the digest of the code of who asked.
     `shows` is what the public may be shown.
     """
 
@@ -184,6 +192,7 @@ class Petition(Own, frozen=True, tag="petition"):
     outcome: str = ""
     shows: tuple[str, ...] = ()
     rewards: tuple[Reward, ...] = ()
+    code: str = ""
 
 
 class PetitionTaken(OwnFact, frozen=True, tag="petition.taken"):
@@ -245,18 +254,18 @@ class PetitionPassedOn(OwnFact, frozen=True, tag="petition.passed_on"):
 
 class PetitionJoined(OwnFact, frozen=True, tag="petition.joined"):
     """The case has answered: the work is done in it. `before`: the problem had been found before anybody complained of
-    it (M77). `full`: it takes no more petitions."""
+    it (M77). `crowded`: it takes no more petitions."""
 
     case: str
     state: str
     before: bool = False
     over: bool = False
-    full: bool = False
+    crowded: bool = False
 
     def keep(self, own: Own | None) -> Own:
-        """The case, unless it is full."""
+        """The case, unless it is crowded."""
         assert isinstance(own, Petition)
-        if self.full:
+        if self.crowded:
             return structs.replace(own, asked="")
         return structs.replace(own, asked="", case=self.case, case_state=self.state, before=self.before)
 
@@ -324,6 +333,17 @@ class RewardDecided(OwnFact, frozen=True, tag="petition.reward_decided"):
         return structs.replace(own, rewards=tuple(decided))
 
 
+class PetitionCodeGiven(OwnFact, frozen=True, tag="petition.code_given"):
+    """Who asked got a code, of which this is the digest."""
+
+    digest: str
+
+    def keep(self, own: Own | None) -> Own:
+        """The last one counts."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, code=self.digest)
+
+
 class PetitionRevisited(OwnFact, frozen=True, tag="petition.revisited"):
     """What who asked says of the answer."""
 
@@ -363,6 +383,8 @@ class PetitionReleased(OwnFact, frozen=True, tag="petition.released"):
         return structs.replace(own, shows=self.shows)
 
 
+CODE_GIVEN, DOOR = "petition.code_given", "door"
+"""What the door says of itself, and the principal by which it does."""
 FACTS: tuple[type[Fact], ...] = (
     PetitionTaken,
     PetitionGiven,
@@ -374,6 +396,7 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionWeighed,
     RewardProposed,
     RewardDecided,
+    PetitionCodeGiven,
     PetitionRevisited,
     PetitionRaised,
     PetitionReleased,
@@ -410,6 +433,7 @@ PETITION = Kind(
         ),
         "petition.revisited": EventType(Revisited, "回访", {"outcome": "satisfied", "note": "…"}, "Ask afterwards"),
         "petition.rewarded": EventType(Rewarded, "发放奖励", {"line": "report", "outcome": "paid"}, "Pay a reward"),
+        CODE_GIVEN: EventType(CodeGiven, "查询码", {"digest": "0" * 64}, "Give a code", by=DOOR),
         "petition.ended": EventType(Ended, "信访办结", {}, "Settle"),
         "petition.withdrawn": EventType(Withdrawn, "信访撤回", {}, "Take back"),
         "petition.released": EventType(Released, "信访公开", {"shows": ["description"]}, "Release to the public"),

@@ -49,10 +49,11 @@ OF_OPEN311 = {
 OF_OPEN311 |= {("GET", f"/open311/v2/{name}/{{}}") for name in ("services", "requests", "tokens")}
 OF_OPEN311 |= {("POST", f"/open311/v2/requests{ending}") for ending in ("", ".xml", ".json")}
 """They ask for a key, and answer in words of their own: `test_open311` asks them."""
-OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}")} | {
+OF_PAGES = {("POST", "/sign-in"), ("GET", "/static/{}"), ("POST", "/v1/answers")} | {
     ("GET", f"/m{path}") for path in ("", "/{}", "/worker.js", "/manifest.webmanifest")
 }
-"""Where a session begins, styles and scripts of pages, and the shell of the phone, which holds nothing of anybody."""
+"""Where a session begins, styles and scripts of pages, the shell of the phone, which holds nothing of anybody, and the
+answer to a petition, which its code opens."""
 ASKING = [
     ("POST", "/v1/events", "actors"),
     ("POST", "/v1/events/batch", "actors"),
@@ -79,6 +80,7 @@ ASKING = [
     ("GET", "/m/v1/incidents", "reads"),
     ("GET", "/m/v1/incidents/x", "reads"),
     ("GET", "/v1/tasks/x", "reads"),
+    ("POST", "/v1/petitions/x/code", "actors"),
     ("GET", "/v1/targets", "reads"),
     ("GET", "/v1/targets/x", "reads"),
     ("GET", "/v1/incidents", "reads"),

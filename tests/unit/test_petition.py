@@ -23,9 +23,10 @@ from workflows.definitions import held_by
 from workflows.definitions.petition import RATIOS, SUMS
 from workflows.figures import derived
 from workflows.petitioning import MOST_WAITING
+from workflows.policy.index import Policy
 from workflows.policy.lint.context import LintContext
 from workflows.policy.lint.public import lint_rewards, lint_sources
-from workflows.policy.model import Pack
+from workflows.policy.model import Pack, digest
 from workflows.policy.problems import Finding
 from workflows.policy.public import RewardRow, SourceRow
 from workflows.reading import WordRights, word_rights
@@ -37,7 +38,13 @@ class Asked(Story):
     """A petition and what is said to it."""
 
     def asked(self, by: str = HOTLINE, **data: Any) -> Asked:
-        said = {"category": "D3-01", "channel": "phone", "grid": "WY01-01", "description": "…", "contact": "…"}
+        said: dict[str, Any] = {
+            "category": "D3-01",
+            "channel": "phone",
+            "grid": "WY01-01",
+            "description": "…",
+            "contact": "…",
+        }
         self.done("petition.submitted", by, **{**said, **data})
         return self
 
@@ -144,7 +151,7 @@ def test_where_a_position_lies_elsewhere_the_petition_lies_at_its_reception():
 
 # ---- the case in which it is worked on --------------------------------------------------------------------
 
-HERE = {"position": {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}}
+HERE: dict[str, Any] = {"position": {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}}
 
 
 def case_of(asked: Asked) -> Story:
@@ -185,7 +192,7 @@ def test_a_petition_joins_a_similar_case_that_we_had_found_before():
     found.done("report.submitted", LEAF_CHIEF, category="D3-01", source="patrol", grid="WY01-01", **HERE)
     asked = Asked(beside=found.beside)
     asked.now = found.now
-    said = {"category": "D3-01", "channel": "online", "grid": "WY01-01", **HERE}
+    said: dict[str, Any] = {"category": "D3-01", "channel": "online", "grid": "WY01-01", **HERE}
     asked.done("petition.submitted", HOTLINE, nearby=(found.case,), **said)
     asked.done("petition.accepted", STREET)
     assert (asked.own.case, asked.own.before, found.case.petitions) == (found.case.id, True, (asked.case.id,))
@@ -242,7 +249,7 @@ def test_a_case_takes_so_many_petitions_as_can_hear_of_its_end():
     assert refusal.field == "data.into"
     heard = one_more.beside.stories[work.case.id]
     heard.hear(PETITIONED, petitioned(one_more), sender=one_more.case.id)
-    assert len(work.case.petitions) == MOST_WAITING and one_more.of(PetitionJoined)[0].full
+    assert len(work.case.petitions) == MOST_WAITING and one_more.of(PetitionJoined)[0].crowded
     work.done("incident.rejected", CENTRE, work.now + DAY, reason="unfounded")
     ends = [story.own.case_state for story in work.beside.stories.values() if isinstance(story, Asked)]
     assert ends.count("rejected") == MOST_WAITING
@@ -260,6 +267,14 @@ def test_a_message_is_handled_in_the_lane_of_a_leader_s_instruction_and_weighs_t
     assert asked.clock("response").limit == "5工作日"
     asked.done("petition.answered", STREET, found="no_report")
     assert len(asked.of(PetitionWeighed)) == 2 and asked.of(PetitionAnswered)[0].lane == "leader"
+
+
+@pytest.mark.mechanism("M117")
+def test_a_volunteer_is_a_post_that_hands_in_what_neighbours_ask():
+    post = structs.replace(weiyang().posts["WY01-01-MEMBER"], code="WY01-01-V1", kind="volunteer")
+    pack = structs.replace(weiyang().pack, posts=(*weiyang().pack.posts, post))
+    asked = Asked(Policy(pack, digest(pack))).asked("WY01-01-V1", channel="visit")
+    assert (asked.own.reception, asked.case.by, asked.case.owner) == ("WY01-01", "WY01-01-V1", Owner("WY01-01", 4))
 
 
 def test_a_letter_goes_up_to_reexamination_and_review_and_then_it_is_final():
@@ -290,7 +305,7 @@ def test_what_comes_by_an_app_is_looked_at_before_it_is_worked_on():
     other.done("petition.accepted", STREET)
     other.done("petition.examined", LEAF_CHIEF, outcome="untrue")
     assert (other.case.state, other.own.case) == ("accepted", "")
-    wrong = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
+    wrong: dict[str, Any] = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
     assert Asked(number=3).refused(Reason.INVALID, "petition.submitted", HOTLINE, **wrong, via="fax").field
     assert Asked(number=4).refused(Reason.UNKNOWN_CODE, "petition.submitted", HOTLINE, **wrong, via="x").field
 

@@ -40,14 +40,17 @@ from schemas.kinds.incident import (
     PetitionLeft,
 )
 from schemas.kinds.petition import (
+    CODE_GIVEN,
     LINES,
     Accepted,
     Answered,
     Attached,
+    CodeGiven,
     Examined,
     Petition,
     PetitionAnswered,
     PetitionCaseOver,
+    PetitionCodeGiven,
     PetitionExamined,
     PetitionGiven,
     PetitionJoined,
@@ -114,6 +117,7 @@ TRANSITIONS = (
     Transition("petition.revisited", ("answered",), "review", ("goes_up_to_review",)),
     Transition("petition.revisited", ("answered",), "revisited"),
     Transition("petition.rewarded", (*TO_ANSWER, "answered", "revisited", "settled"), "="),
+    Transition(CODE_GIVEN, (*OPEN, *OVER), "="),
     Transition("petition.ended", ("revisited",), "settled"),
     Transition("petition.withdrawn", ("submitted", "examining", *TO_ANSWER), "withdrawn"),
     Transition("petition.released", (*OPEN, *OVER), "="),
@@ -168,6 +172,8 @@ def goes_up_to_review(case: Case, data: EventData, speaker: Speaker) -> bool:
 
 # ---- how it begins ----------------------------------------------------------------------------------------
 
+USUAL = "usual"
+"""The lane of what has none, in figures."""
 WORK = incident.INCIDENT.name
 """The kind of case that a petition bears."""
 SOURCES = {"phone": Source.HOTLINE, "app": Source.PUBLIC, "online": Source.PUBLIC}
@@ -365,7 +371,7 @@ def is_open_with_room(case: Case | None) -> bool:
 
 def be_joined(d: Decision, data: CaseJoined, speaker: Speaker) -> Refusal | None:
     """The case has answered, and takes it, or takes no more."""
-    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, full=data.full))
+    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, crowded=data.crowded))
     return None
 
 
@@ -380,7 +386,8 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     kept, judged = kept_by(d.case), d.judged(d.case.judged)
     clocks = [clock for clock in d.case.clocks if clock.name in FULFILS["petition.answered"]]
     late = any(clock.due is not None and judged > clock.due for clock in clocks)
-    d.tell(PetitionAnswered(by=d.by, found=data.found, lane=kept.lane, stage=kept.stage, late=late, token=d.token))
+    lane = kept.lane or USUAL
+    d.tell(PetitionAnswered(by=d.by, found=data.found, lane=lane, stage=kept.stage, late=late, token=d.token))
     for _ in range(kept.weight):
         d.tell(PetitionWeighed(late=late))
     if data.found == "true":
@@ -409,6 +416,12 @@ def reward(d: Decision, data: Rewarded, speaker: Speaker) -> Refusal | None:
         return Refusal(Reason.IMPOSSIBLE, "data.line", "no reward of this line is proposed, or it is decided already")
     document, amount = data.document or "", found.amount_fen
     d.tell(RewardDecided(line=found.line, outcome=data.outcome, amount_fen=amount, by=d.by, document=document))
+    return None
+
+
+def give_code(d: Decision, data: CodeGiven, speaker: Speaker) -> Refusal | None:
+    """Who asked may look up the answer by another code."""
+    d.tell(PetitionCodeGiven(digest=data.digest))
     return None
 
 
@@ -513,7 +526,7 @@ MEASURES = (
     Measure(
         "petitions_joined",
         PetitionJoined,
-        where=(("full", False),),
+        where=(("crowded", False),),
         zh="已关联案件的信访件",
         en="petitions with a case",
     ),
@@ -589,6 +602,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.answered": answer,
     "petition.revisited": revisit,
     "petition.rewarded": reward,
+    CODE_GIVEN: give_code,
     "petition.ended": effects.note("ended"),
     "petition.withdrawn": effects.note("withdrawn"),
     "petition.released": release,
@@ -623,6 +637,7 @@ PETITION = define(
         PetitionJoined: "关联 worked on in {case}: {state}",
         PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
+        PetitionCodeGiven: "发放查询码 a code was given to look up the answer",
         PetitionWeighed: "按来源权重计 counted by the weight of its source",
         RewardProposed: "拟发奖励 a reward is proposed: {line}",
         RewardDecided: "奖励 reward: {line}, {outcome}",
