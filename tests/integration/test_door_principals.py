@@ -142,6 +142,7 @@ ASKING = [
     ("GET", "/duties", "reads"),
     ("GET", "/units/x", "reads"),
     ("GET", "/sponsors", "reads"),
+    ("GET", "/signals", "reads"),
     ("GET", "/responsibility", "reads"),
     ("GET", "/packs", "operator"),
     ("POST", "/packs", "operator"),
