@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Literal
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -39,6 +40,9 @@ class Watched(Struct, frozen=True, omit_defaults=True):
     seen: int = 0
     subject: str = ""
     post: str = ""
+
+
+decode = msgspec.json.Decoder(Watched).decode
 
 
 class Saying(Struct, frozen=True):

@@ -30,7 +30,7 @@ from schemas.envelope import to_ms
 from workflows import watching
 from workflows.policy.devices import Device, SignalRule
 from workflows.policy.index import Policy
-from workflows.watching import Saying, Watched
+from workflows.watching import Saying, Watched, decode
 
 AHEAD_MS = 5 * 60_000
 """A value of an instant that lies further ahead is refused: all later ones would be late."""
@@ -40,7 +40,6 @@ SAYINGS = 1_000_000
 """More than one change ever says."""
 Key = tuple[str, str]
 """A device, and a quantity or a rule."""
-decode = msgspec.json.Decoder(Watched).decode
 
 
 class ChangedMeanwhile(Exception):

@@ -42,6 +42,7 @@ PAGES = {
     "unit": ("/units/WY01", "按期结案率", "closed on time"),
     "department": ("/units/WY-URBAN", "按期结案率", "closed on time"),
     "sponsors": (f"/sponsors?month={MONTH}", "有包抓领导", "have a sponsor"),
+    "signals": ("/signals", "台设备", "devices"),
     "responsibility": ("/responsibility?grid=WY01-01&category=D3-04", "办理", "to act on"),
     "packs": ("/packs", "现行策略包", "active pack"),
     "tokens": ("/tokens", "有令牌", "have a token"),

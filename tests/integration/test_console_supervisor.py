@@ -9,10 +9,12 @@ from datetime import UTC, datetime
 from urllib.parse import urlencode
 from uuid import uuid4
 
+import msgspec
 import pytest
 from sqlalchemy.engine import URL
 
 from consumers.performance import consume
+from consumers.signals.adapter import Adapter
 from engine.clock import now_ms
 from engine.console.acts import new_number
 from engine.console.pages.desk import ROW_ACTS
@@ -24,6 +26,8 @@ from engine.store.recording import Recorder
 from engine.views.desk import DeskQuestion, desk
 from engine.views.supervisions import PROPOSE
 from lab.parts.postgres import fresh_database
+from schemas.device_values import DeviceValue
+from schemas.instants import written
 from schemas.kinds.supervision import SUPERVISION
 from schemas.partition import partition_of
 from tests.integration.test_console import HTML, Browser, Page, as_post, browser, close_browsers, get, send
@@ -36,7 +40,7 @@ __all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 EVENT = {event.zh: trigger for trigger, event in SUPERVISION.events.items()}
 DECIDE, SERVE, ANSWER, REVIEW, CLEAR = (EVENT[zh] for zh in ("决定督办", "送达", "答复", "审核", "销号"))
 DAYS_OWED = 3
-PAGES = ("/supervision", "/jointapprovals", "/assessment", "/duties", "/sponsors", "/responsibility", "/units/WY01")
+PAGES = ("/supervision", "/jointapprovals", "/assessment", "/duties", "/sponsors", "/signals", "/responsibility", "/units/WY01")
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +313,18 @@ def test_a_sponsor_sees_its_own_grid_and_who_supervises_sees_all(local: Served) 
     assert len(posts) == 12 and "全程超期 2 件" in every
     below = get(as_post(local, "WY-CHIEF"), "/sponsors?grid=WY01").text
     assert below.count("-SPONSOR") == 9
+
+
+def test_devices_are_shown_with_what_stands_of_them_to_who_reads_their_grids(local: Served) -> None:
+    adapter, now = Adapter(local.engine.database), now_ms()
+    said = [{"device": "DEMO-DUST-1", "quantity": "pm10", "value": "199", "at": written(now - HOUR)}]
+    said += [{**said[0], "at": written(now - HOUR // 2)}]
+    adapter.take(msgspec.convert(said, list[DeviceValue]), lambda post: True, now)
+    adapter.tick(now - HOUR, now)
+    district = get(as_post(local, "WY-CHIEF"), "/signals").text
+    assert "10 台设备，1 个报警未恢复，9 台失联" in district and "工地 PM10 199" in district
+    street = get(as_post(local, "WY02-CHIEF"), "/signals").text
+    assert "1 台设备，0 个报警未恢复，1 台失联" in street and "DEMO-SECTION-1" in street
 
 
 def test_in_english_no_word_of_the_new_pages_is_chinese(local: Served) -> None:

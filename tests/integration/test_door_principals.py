@@ -156,6 +156,7 @@ ASKING = [
     ("GET", "/duties", "reads"),
     ("GET", "/units/x", "reads"),
     ("GET", "/sponsors", "reads"),
+    ("GET", "/signals", "reads"),
     ("GET", "/responsibility", "reads"),
     ("GET", "/packs", "operator"),
     ("GET", "/whatif", "operator"),

@@ -366,6 +366,7 @@ READS: dict[str, str] = {
     "/duties": "/duties?grid=WY01",
     "/units/{code:str}": "/units/WY01",
     "/sponsors": "/sponsors?grid=WY01",
+    "/signals": "/signals",
     "/responsibility": "/responsibility?grid=WY01",
     "/v1/events/status": "/v1/events/status?source={source}&id={case}.r",
 }
@@ -450,6 +451,7 @@ SHOWN_ELSEWHERE = {
     "/duties",
     "/units/{code:str}",
     "/sponsors",
+    "/signals",
     "/responsibility",
 }
 """Routes that show no case of these in plain text."""
