@@ -32,7 +32,8 @@ from workflows.machine import Effect, Speaker, State
 LEADS = (incident.INCIDENT.name,)
 """The kinds of case that lead parts."""
 MOST_HEARING = 63
-"""So many cases hear of the end of one at most: its parts, and what was merged into it (`turn.MOST_SENDS`)."""
+"""So many cases hear of the end of one at most: its parts, what was merged into it and the petitions that wait for it
+(`turn.MOST_SENDS`)."""
 
 
 def alive(case: Case) -> list[KeptPart]:
@@ -134,8 +135,8 @@ def refuse_more(d: Decision, named: Collection[Entrusting]) -> Refusal | None:
     fresh = sum(not parts_of(d.case, each) for each in named)
     if len(alive(d.case)) + fresh > joint.MOST_PARTS:
         return Refusal(Reason.OVER_LIMIT, "data.owners", f"an incident has {joint.MOST_PARTS} parts at most")
-    if len(alive(d.case)) + fresh + len(d.case.absorbed) > MOST_HEARING:
-        detail = f"{MOST_HEARING} cases hear of its end at most, parts and those merged into it"
+    if len(alive(d.case)) + fresh + len(d.case.absorbed) + len(d.case.petitions) > MOST_HEARING:
+        detail = f"{MOST_HEARING} cases hear of its end at most: parts, petitions and those merged into it"
         return Refusal(Reason.OVER_LIMIT, "data.owners", detail)
     return None
 

@@ -11,7 +11,7 @@ from schemas import facts
 from schemas.kinds import incident
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import barring, jointpetitioning
+from workflows import barring, joint, petitioning
 from workflows.case import Case
 from workflows.decision import Decision
 from workflows.machine import Effect, Speaker
@@ -19,7 +19,7 @@ from workflows.machine import Effect, Speaker
 MOST_LINKS = 8
 """So many cases that were merged into one another are followed to the one that goes on."""
 MOST_ABSORBED = petitioning.MOST_WAITING
-"""So many cases go on in one, the petitions that wait for it counted in."""
+"""So many cases go on in one, its parts and the petitions that wait for it counted in."""
 
 
 def merge(kinds: Collection[str]) -> Effect:
@@ -46,10 +46,10 @@ def merge(kinds: Collection[str]) -> Effect:
             detail = f"the case that would go on, {survivor.id}, {why}: name an open one of {', '.join(kinds)}"
             return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
         together, petitions = (d.case.id, *d.case.absorbed), d.case.petitions
-        parts = len(joint.alive(survivor)) + len(joint.alive(d.case))
-        if len(together) + len(petitions) + parts > petitioning.room_in(survivor):
+        parts = joint.alive(d.case)
+        if len(together) + len(petitions) + len(parts) > petitioning.room_in(survivor):
             most = petitioning.MOST_WAITING
-            detail = f"{most} cases and petitions go on in one at most: close this one as a duplicate with a reference"
+            detail = f"{most} cases, parts and petitions go on in one at most: close this one as a duplicate with a reference"
             return Refusal(Reason.OVER_LIMIT, "data.into", detail)
         d.tell(facts.Linked(into=survivor.id))
         hand_over(d, together, petitions)
@@ -120,10 +120,10 @@ def tell_end(d: Decision, cases: Iterable[str]) -> None:
 
 
 def at_end(d: Decision) -> None:
-    """A case has come to its end: its parts, and those that were merged into it, hear of it, for whoever reported them, and so do the
-    petitions that wait for it."""
-    tell_end(d, d.case.absorbed)
+    """A case has come to its end: its parts hear of it, those that were merged into it, for whoever reported them, and
+    the petitions that wait for it."""
     joint.at_end(d)
+    tell_end(d, d.case.absorbed)
     petitioning.tell_end(d, d.case.petitions)
 
 

@@ -12,21 +12,21 @@ from schemas.coordinates import in_units
 from schemas.kinds import incident
 from schemas.members import Source
 from schemas.refusals import Refusal
-from workflows import birth, effects, listing, routing
+from workflows import birth, effects, joint, listing, routing
 from workflows.case import Case
 from workflows.decision import Decision
 from workflows.duplicates import correlation_key
 from workflows.machine import Speaker
 
 MOST_WAITING = 63
-"""So many cases and petitions wait for the end of one: all hear of it in that turn (`turn.MOST_SENDS`)."""
+"""So many cases, parts and petitions wait for the end of one: all hear of it in that turn (`turn.MOST_SENDS`)."""
 FOUND = (Source.PATROL, Source.INSPECTION, Source.SUPERVISION, Source.SENSOR, Source.CAMERA)
 """Who finds a problem before anybody complains of it (M77)."""
 
 
 def room_in(case: Case) -> int:
     """How many more may wait for a case."""
-    return MOST_WAITING - len(case.absorbed) - len(case.petitions)
+    return MOST_WAITING - len(case.absorbed) - len(case.petitions) - len(joint.alive(case))
 
 
 def begin(d: Decision, data: incident.Petitioned, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:

@@ -20,7 +20,7 @@ from workflows.decision import Decision, Send
 from workflows.definitions import DEFINITIONS, is_home
 from workflows.policy.index import Policy
 
-MOST_SENDS = 64
+MOST_SENDS = 128
 """So many sends are carried out in one turn, however deep. Definitions see to it that they need no more."""
 MOST_HOMES = 64
 """So often in a row a word may make a case say something to another home: more would go round for ever."""

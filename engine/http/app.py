@@ -63,7 +63,7 @@ from engine.views.channel_desk import ChannelProbe
 from engine.views.what_if_desk import Comparer, Comparisons
 from engine.writer import Writer
 
-UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *open311.UNGUARDEDpetitions.PUBLIC]
+UNGUARDED = [*openapi.ROUTES, *health.ROUTES, *open311.UNGUARDED, *petitions.PUBLIC]
 """What describes this server, what probes and scrapers read, and what who has asked looks up by a code."""
 GUARDED: list[tuple[Guard, list[Any]]] = [
     (
@@ -81,7 +81,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             phone.show_me,
         ],
     ),
-    (needs("actors"), [*phone.BEFORE_SENDING, *valuespetitions.ROUTES]),
+    (needs("actors"), [*phone.BEFORE_SENDING, *values.ROUTES, *petitions.ROUTES]),
     (
         needs("reads"),
         [*incidents.ROUTES, *words.ROUTES, *alerts.ROUTES, *notices.ROUTES, *performance.ROUTES, *duties.ROUTES],
@@ -99,10 +99,10 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *targets.ROUTES,
         ],
     ),
-    (
-        open311.reads_by_key, open311.ROUTES),
+    (open311.reads_by_key, open311.ROUTES),
     (open311.reads_requests, open311.OF_READERS),
-    (needs("operator"),
+    (
+        needs("operator"),
         [*operator.ROUTES, *people.ROUTES, *deliveries.OPERATOR_ROUTES, *verifications.OPERATOR_ROUTES],
     ),
 ]

@@ -333,9 +333,9 @@ OF_CASES: dict[str, type[EventData]] = {CASE_JOINED: CaseJoined, CASE_OVER: Case
 
 INCIDENT = Kind(
     name="incident",
-    sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD | {BORNE: Borne},
+    sends=MERGING | HOLDS | VISITS | SAID_TO_LEAD | PETITIONS | {BORNE: Borne},
     facts=FACTS_OF_JOINT,
-    own=JointPETITIONS,
+    own=Joint,
     events={
         "report.submitted": EventType(
             ReportSubmitted,

@@ -25,7 +25,7 @@ FOR_PEOPLE = {("notices.csv", "note"), ("roles.csv", "note")}
 OTHER_CELLS = (
     "Z9", "3", "2", "2026-05-12", "2031-01-02", "yes", "no", "9工作时", "off", "before", "after", "day", "place",
     "chief", "any", "owner", "escalate", "unit", "incident", "8 hours", "08:00-09:00", "harbour",
-    "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3", "camera", "below
+    "percent", "higher", "own", "grid:3", "assist", "site", "<", "mean", "water", "month", ">3", "camera", "below",
     "fax", "subsidy", "reexamination",
 )  # fmt: skip
 """A cell is changed to the first of these that its column takes."""

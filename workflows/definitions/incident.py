@@ -286,7 +286,8 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
 
 BIRTHS = {
     "report.submitted": Birth(birth.report, first_owner, birth.report_keys),
-    incident.BORNE"case.petitioned": Birth(birth.borne, birth.assign_bornepetitioning.begin, petitioning.assign),
+    incident.BORNE: Birth(birth.borne, birth.assign_borne),
+    "case.petitioned": Birth(petitioning.begin, petitioning.assign),
 }
 
 

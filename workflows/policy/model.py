@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from workflows.clocks.calendar import CalendarData
 from workflows.clocks.limits import Limit
-from workflows.policy.devices import Device, DeviceType, SignalRulepublic import RewardRow, SourceRow
+from workflows.policy.devices import Device, DeviceType, SignalRule
+from workflows.policy.public import RewardRow, SourceRow
 from workflows.policy.registers import AuthorityRow, Body, Neighbour, ResponsibilityRow, Site
 
 
