@@ -13,6 +13,7 @@ from msgspec import Struct, inspect
 
 from schemas.events import EVENTS, canonical
 from schemas.exemptions import EXEMPTIONS
+from schemas.joint import JOINT
 from schemas.members import EventData
 from schemas.refusals import Reason, Refusal
 from workflows import routing
@@ -87,8 +88,9 @@ def pull_of(
     if dest is None:
         if trigger in definition.ahead[state]:
             return None
-        # What is said of the past goes in any state, and would hide the rest.
-        now = ", ".join(name for name in definition.triggers(state) if name not in EXEMPTIONS) or "nothing"
+        # What is said of the past, and of joint work, goes in many states, and would hide the rest.
+        beside = {*EXEMPTIONS, *JOINT}
+        now = ", ".join(name for name in definition.triggers(state) if name not in beside) or "nothing"
         detail = f"in state {state} ({definition.states[state].zh}) it takes: {now}"
         return Refusal(Reason.IMPOSSIBLE, "type", detail)
     refused = forbid(post, name, d.case, d.rules, d.register, claim, d.arrival)

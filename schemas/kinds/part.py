@@ -204,7 +204,9 @@ PART = Kind(
         "part.accepted": EventType(Accepted, "认领协办", {}, "Take on"),
         "part.completed": EventType(Completed, "协办完成", {"evidence": [{**PHOTO, "kind": "after"}]}, "Part done"),
         "part.returned": EventType(Returned, "退回协办", {"reason": "not_our_duty"}, "Send the part back"),
-        "part.answered": EventType(Answered, "对方复函", {"outcome": "agreed"}, "Enter the answer"),
+        "part.answered": EventType(
+            Answered, "对方复函", {"outcome": "agreed", "evidence": [{**PHOTO, "kind": "document"}]}, "Enter the answer"
+        ),
     },
     facts=FACTS,
     own=Part,

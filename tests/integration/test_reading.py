@@ -57,6 +57,7 @@ AT_WORK = {
     "draw": "finished",
     "visit": "revisited",
     "petition": "accepted",
+    "part": "taken_on",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]

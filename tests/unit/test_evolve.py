@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from schemas import facts
 from schemas.events import OF_ANY_CASE, OLDER_NAMES, canonical
+from schemas.joint import KeptPart, PartsTaken
 from schemas.kinds.incident import INCIDENT
 from schemas.kinds.service_request import SERVICE_REQUEST
 from tests.support.builders import (
@@ -84,6 +85,9 @@ DATA: dict[str, list[dict[str, Any]]] = {
     "suspension.granted": [{}],
     "suspension.refused": [{}],
     "case.reopened": [{"reason": "dissatisfied"}],
+    "parts.ordered": [{"owners": ["WY01-03"]}, {"owners": ["WY02"], "limit": "2工作日"}],
+    "parts.released": [{"part": subject(number=90), "reason": "other"}],
+    "joint.recorded": [{"what": "meeting"}, {"what": "enforcement", "participants": ["WY02"]}],
     "exemption.requested": [
         {"clock": "handle", "ground": "outage"},
         {"clock": "total", "ground": "tolerance"},
@@ -284,6 +288,8 @@ def test_every_fact_has_a_tag_of_its_own_and_survives_encoding(kind):
     }
     if kind is facts.Handled:
         required["checks"] = (3, 4)
+    if kind is PartsTaken:
+        required["parts"] = (KeptPart(id=subject(), grid="g", level=3, since=7),)
     if kind is facts.Regridded:
         required["grids"] = (("a", "b"),)
     fact = kind(**required)

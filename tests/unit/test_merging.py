@@ -14,9 +14,11 @@ from schemas import facts
 from schemas.envelope import decode_envelope
 from schemas.events import EVENT_TYPES, EVENTS, canonical, trigger_of
 from schemas.exemptions import EXEMPTIONS
+from schemas.joint import JOINT
 from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
 from schemas.kinds.petition import PETITION
+from schemas.kinds.part import PART
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET
@@ -144,9 +146,10 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 DATA: dict[str, dict[str, Any]] = {
     **{
         trigger: dict(event.example)
-        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT, PETITION)
+        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT, PETITIONPART)
         for trigger, event in kind.events.items()
     },
+    **{trigger: dict(event.example) for trigger, event in JOINT.items()},
     "report.submitted": {"category": BARE, "source": "hotline"},
     "dissuasion.recorded": {"outcome": "effective"},
     "incident.returned": {"reason": "not_our_duty"},
