@@ -24,7 +24,7 @@ BUSY_S = 0.02
 TELL_S = 60.0
 """How often it tries to tell an anchor where that failed."""
 STAND_BY_S = 5.0
-CHAINS = LeaseName("chains the steps of", ".chain.lease", 0x6368616E)  # "chan"
+CHAINS = LeaseName("chains the steps of", ".chain.lease", 0x6C696E6B)  # "link"
 Publish = Callable[[list[AnchorRow]], object]
 """Puts anchors onto the topic, durably."""
 

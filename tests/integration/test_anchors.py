@@ -150,8 +150,8 @@ def test_a_server_chains_and_anchors_beside_its_door(sqlite_url: str, kept: Path
         assert told(looked(engine.database, anchors.read_file(kept))) == []
 
 
-def test_only_one_process_chains_and_another_takes_over(sqlite_url: str) -> None:
-    with prepared(sqlite_url) as engine:
+def test_only_one_process_chains_and_another_takes_over(database_url: str) -> None:
+    with prepared(database_url) as engine:
         first, second = (ChainLoop(engine.database, None, leased=True) for _ in range(2))
         turned(first)
         assert second.run_once() == loop.STAND_BY_S

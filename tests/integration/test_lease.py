@@ -1,5 +1,6 @@
 """The lease: one process writes, a second is refused; a lock that the database forgot is taken again, or given up."""
 
+import re
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -10,6 +11,7 @@ from engine import lease as leases
 from engine.errors import DatabaseUnusable, LeaseTaken
 from engine.lease import TELLER, WRITER, Lease
 from engine.store.database import Database, open_database
+from tests.support.source_files import project_files
 
 
 @pytest.fixture
@@ -94,3 +96,15 @@ def test_several_may_share_it_and_then_nobody_has_it_alone(database: Database) -
         first.close()
         with closing(Lease(database)), pytest.raises(LeaseTaken):
             Lease(database, linger_s=0, shared=True)
+
+
+def test_no_two_tasks_have_the_same_lock() -> None:
+    """On PostgreSQL a lock is a number: the process of one task would keep that of the other from its work."""
+    named = re.compile(r'LeaseName\(\s*"[^"]*",\s*"([^"]+)",\s*(0x[0-9A-Fa-f]+)')
+    whole = "\n".join(
+        path.read_text() for path in project_files() if path.suffix == ".py" and "tests" not in path.parts
+    )
+    found = named.findall(whole)
+    assert len(found) > 6
+    for column in zip(*found, strict=True):
+        assert len(set(column)) == len(column), sorted(column)
