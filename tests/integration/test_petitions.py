@@ -95,7 +95,8 @@ def test_figures_say_how_many_asked_and_who_is_satisfied_and_are_recounted(datab
 
             def counted() -> bool:
                 figures = door.get("/v1/performance", definition="petition", period="all", by="category")
-                row = next((row for row in figures["rows"] if row["key"] == "D3-04"), {"counts": {}, "rates": {}})
+                nothing: dict[str, Any] = {"counts": {}, "rates": {}}
+                row = next((row for row in figures["rows"] if row["key"] == "D3-04"), nothing)
                 counts, rate = row["counts"], row["rates"].get("satisfaction_rate", {})
                 seen = counts.get("petition_answers"), counts.get("petitions_joined"), rate.get("basis_points")
                 return seen == (1, 1, 10_000)

@@ -76,7 +76,7 @@ def test_a_petition_is_answered_and_who_asked_is_asked_by_the_reception():
     assert asked.own.answer == asked.of(PetitionAnswered)[0].token
     asked.refused(Reason.FORBIDDEN, "petition.revisited", STREET, outcome="satisfied")
     asked.done("petition.revisited", HOTLINE, outcome="satisfied")
-    assert asked.case.state == "revisited" and asked.case.closed is None
+    assert (asked.case.state, asked.case.closed) == ("revisited", None)
     asked.done("petition.ended", HOTLINE)
     assert asked.case.closed == asked.now
     counts = {measure: n for (_, measure, _), n in counts_of(asked).items()}
