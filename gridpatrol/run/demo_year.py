@@ -39,7 +39,7 @@ EVERY = 3
 """After so many days offices look at what they have in hand."""
 IN_HAND = ("supervision", "task", "assessment", "visit", "incident", "service_request")
 ASSESSED = 2
-"""The assessor takes its turns on one of so many of these days: sheets are computed anew whenever something has moved."""
+"""The assessor takes its turns on one of so many of these days: whatever moves makes it compute sheets anew."""
 LATE = 65
 """So many days after a month ends that ends a quarter, what was missed in it is excused."""
 Show = Callable[[int], None]
