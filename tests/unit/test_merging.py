@@ -146,7 +146,7 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
 DATA: dict[str, dict[str, Any]] = {
     **{
         trigger: dict(event.example)
-        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT, PETITIONPART)
+        for kind in (SUPERVISION, RESPONSIBILITY, TASK, TARGET, ASSESSMENT, PETITION, PART)
         for trigger, event in kind.events.items()
     },
     **{trigger: dict(event.example) for trigger, event in JOINT.items()},
