@@ -134,6 +134,7 @@ ASKING = [
     ("GET", "/reports", "reads"),
     ("GET", "/reports/x/x", "reads"),
     ("GET", "/supervision", "reads"),
+    ("GET", "/approvals", "reads"),
     ("GET", "/supervision/new", "reads"),
     ("POST", "/supervision/proposals", "actors"),
     ("POST", "/supervision/x/acts", "actors"),
