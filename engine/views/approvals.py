@@ -29,7 +29,7 @@ class ApprovalQuestion(Struct, frozen=True, kw_only=True):
     cursor: str = ""
 
 
-class Until(Struct, frozen=True):
+class DueBy(Struct, frozen=True):
     """A deadline of one of its clocks (RFC 3339), and whether it has passed. While the time stands still it is the last
     one that was known."""
 
@@ -46,9 +46,9 @@ class ApprovalLine(Struct, frozen=True, kw_only=True):
     emergency: bool
     pauses: tuple[str, ...]
     bans: int
-    promise: Until | None
-    statute: Until | None
-    hall: Until | None
+    promise: DueBy | None
+    statute: DueBy | None
+    hall: DueBy | None
     referrals: tuple[str, ...]
     money_fen: int
 
@@ -96,12 +96,12 @@ def approval_page(
 
 def approval_line(case: Case, names: Names, at: int) -> ApprovalLine:
     """An approval as people see it."""
-    own, until = case.own, dict[str, Until]()
+    own, until = case.own, dict[str, DueBy]()
     assert isinstance(own, Approval)
     for clock in case.clocks:
         if clock.due is not None:
             stopped = at if clock.since is not None else clock.judged
-            until[clock.name] = Until(names.instant(clock.due), clock.due < stopped)
+            until[clock.name] = DueBy(names.instant(clock.due), clock.due < stopped)
     return ApprovalLine(
         case=incident_line(case, names, at),
         grid=names.grid(own.grid),

@@ -149,6 +149,7 @@ ASKING = [
     ("GET", "/reports/x/x", "reads"),
     ("GET", "/supervision", "reads"),
     ("GET", "/joint", "reads"),
+    ("GET", "/approvals", "reads"),
     ("GET", "/supervision/new", "reads"),
     ("POST", "/supervision/proposals", "actors"),
     ("POST", "/supervision/x/acts", "actors"),

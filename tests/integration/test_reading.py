@@ -58,6 +58,7 @@ AT_WORK = {
     "visit": "revisited",
     "petition": "accepted",
     "part": "taken_on",
+    "approval": "examining",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
@@ -363,6 +364,7 @@ READS: dict[str, str] = {
     "/figures": "/figures?period=year&measure=reported&by=",
     "/supervision": "/supervision",
     "/joint": "/joint",
+    "/approvals": "/approvals",
     "/assessment": "/assessment?card=TOWN-QUARTER",
     "/duties": "/duties?grid=WY01",
     "/units/{code:str}": "/units/WY01",
@@ -448,6 +450,7 @@ SHOWN_ELSEWHERE = {
     "/ranking",
     "/supervision",
     "/joint",
+    "/approvals",
     "/assessment",
     "/duties",
     "/units/{code:str}",
