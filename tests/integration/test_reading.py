@@ -56,6 +56,7 @@ AT_WORK = {
     "assessment": "computed",
     "draw": "finished",
     "visit": "revisited",
+    "petition": "submitted",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
