@@ -31,7 +31,17 @@ from workflows.saying import sayable
 __all__ = ["close_browsers"]
 BIRTHS = {birth for kind in DEFINITIONS.values() for birth in kind.births}
 SAID = sorted(EVENTS.keys() - OLDER_NAMES.keys() - BIRTHS)
-PAGES = ("/desk", "/alerts", "/ranking?period=year", "/supervision", "/joint", "/duties", "/sponsors", "/signals", "/me")
+PAGES = (
+    "/desk",
+    "/alerts",
+    "/ranking?period=year",
+    "/supervision",
+    "/joint",
+    "/duties",
+    "/sponsors",
+    "/signals",
+    "/me",
+)
 
 
 def posts() -> list[Post]:

@@ -40,7 +40,17 @@ __all__ = ["close_browsers"]  # a fixture that closes what a test has opened
 EVENT = {event.zh: trigger for trigger, event in SUPERVISION.events.items()}
 DECIDE, SERVE, ANSWER, REVIEW, CLEAR = (EVENT[zh] for zh in ("决定督办", "送达", "答复", "审核", "销号"))
 DAYS_OWED = 3
-PAGES = ("/supervision", "/joint", "/approvals", "/assessment", "/duties", "/sponsors", "/signals", "/responsibility", "/units/WY01")
+PAGES = (
+    "/supervision",
+    "/joint",
+    "/approvals",
+    "/assessment",
+    "/duties",
+    "/sponsors",
+    "/signals",
+    "/responsibility",
+    "/units/WY01",
+)
 
 
 @pytest.fixture(scope="module")

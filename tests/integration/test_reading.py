@@ -56,9 +56,9 @@ AT_WORK = {
     "assessment": "computed",
     "draw": "finished",
     "visit": "revisited",
-    "petition": "accepted",
     "part": "taken_on",
     "approval": "examining",
+    "petition": "submitted",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]

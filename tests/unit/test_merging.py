@@ -17,8 +17,8 @@ from schemas.exemptions import EXEMPTIONS
 from schemas.joint import JOINT
 from schemas.kinds.assessment import ASSESSMENT
 from schemas.kinds.incident import MERGING, Absorbed
-from schemas.kinds.petition import PETITION
 from schemas.kinds.part import PART
+from schemas.kinds.petition import PETITION
 from schemas.kinds.responsibility import RESPONSIBILITY
 from schemas.kinds.supervision import SUPERVISION
 from schemas.kinds.target import TARGET

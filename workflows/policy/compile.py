@@ -105,7 +105,20 @@ DUTIES = Columns(
 ACTIONS = Columns(
     "actions.csv",
     ("action", "title_zh"),
-    ("title_en", "public", "answer", "holds", "amount_fen", "per", "charged", "basis", "lists", "veto", "bans", "negative"),
+    (
+        "title_en",
+        "public",
+        "answer",
+        "holds",
+        "amount_fen",
+        "per",
+        "charged",
+        "basis",
+        "lists",
+        "veto",
+        "bans",
+        "negative",
+    ),
 )
 CAMPAIGNS = Columns(
     "campaigns.csv", ("code", "title_zh"), ("title_en", "from", "until", "categories", "grids", "basis")

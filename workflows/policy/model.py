@@ -300,6 +300,7 @@ class ActionRow(Struct, frozen=True, omit_defaults=True):
     lists: bool = False  # once served, the grid in which it lies is listed as a key area, up to a day
     veto: bool = False  # one-vote veto: it stands in the year's sheet as a grade beside the score (M124)
     bans: bool = False  # once served, nothing is permitted in the grid in which it lies, until it is cleared or revoked
+    negative: bool = False  # once served, it stands on the negative list of the unit (负面清单, M113)
 
 
 class ApprovalRow(Struct, frozen=True, omit_defaults=True):
@@ -313,7 +314,6 @@ class ApprovalRow(Struct, frozen=True, omit_defaults=True):
     valid_from: int = 0  # local day YYYYMMDD, inclusive
     valid_to: int = 0  # inclusive; 0: open
     basis: str = ""  # where it comes from
-    negative: bool = False  # once served, it stands on the negative list of the unit (负面清单, M113)
 
 
 class CampaignRow(Struct, frozen=True, omit_defaults=True):

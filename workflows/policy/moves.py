@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from schemas import facts
 from schemas.joint import PartReturned
-from schemas.kinds.responsibility import ResponsibilityChanged
 from schemas.kinds.petition import PetitionCaseOver
+from schemas.kinds.responsibility import ResponsibilityChanged
 from schemas.kinds.supervision import SupervisionContested
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
