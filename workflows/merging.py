@@ -49,7 +49,8 @@ def merge(kinds: Collection[str]) -> Effect:
         parts = joint.alive(d.case)
         if len(together) + len(petitions) + len(parts) > petitioning.room_in(survivor):
             most = petitioning.MOST_WAITING
-            detail = f"{most} cases, parts and petitions go on in one at most: close this one as a duplicate with a reference"
+            remedy = "close this one as a duplicate with a reference"
+            detail = f"{most} cases, parts and petitions go on in one at most: {remedy}"
             return Refusal(Reason.OVER_LIMIT, "data.into", detail)
         d.tell(facts.Linked(into=survivor.id))
         hand_over(d, together, petitions)

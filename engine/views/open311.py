@@ -183,7 +183,6 @@ def shown(connection: Connection, case: Case, names: Names) -> ServiceRequest:
     assert isinstance(own, Petition)
     told = written_in(connection, case) if own.shows else {}
     state, work = DEFINITIONS[case.definition].states[case.state], DEFINITIONS[REFERENCE].states.get(own.case_state)
-    says = [f"{each.zh} {each.name.replace('_', ' ')}" for each in (state, work) if each is not None]
     places = EXACT if "address" in own.shows else PLACES
     ended = case.closed if case.closed is not None else max(case.judged, case.opened)
     return ServiceRequest(
