@@ -210,6 +210,7 @@ FIELD = {
     "duty.recorded",
     "task.progressed",
     "visit.recorded",
+    "petition.examined",
 }
 """What is said on site, and with a phone that may be offline."""
 NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "incident.urged", "incident.withdrawn"}
