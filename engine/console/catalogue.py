@@ -301,6 +301,8 @@ WORDS: dict[str, tuple[str, str]] = {
     # members of forms
     "member_reason": ("原因", "Reason"),
     "member_outcome": ("结果", "Outcome"),
+    "member_found": ("查实情况", "What was found"),
+    "member_line": ("奖励项", "Line"),
     "member_note": ("说明", "Note"),
     "member_text": ("内容", "Text"),
     "member_clock": ("时钟", "Clock"),

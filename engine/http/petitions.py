@@ -17,7 +17,7 @@ from engine.http.problems import Problem, busy, refused
 from engine.policies import Policies
 from engine.principals import DOOR, Principal
 from engine.store.database import Connection
-from engine.views.answers import NewCode, PetitionAnswer, find_answer, new_code
+from engine.views.answers import AnswerCode, PetitionAnswer, find_answer, new_code
 from engine.views.names import active_names
 from engine.views.words import post_asked
 from schemas.instants import written
@@ -44,7 +44,7 @@ class AskedAnswer(Struct, frozen=True):
 )
 async def give_code(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], id: Id, post: PostCode = ""
-) -> NewCode:
+) -> AnswerCode:
     """Made by the door, told once, and kept nowhere: the log has its digest alone. Asked for again, another one is made
     and the one before opens nothing any more. For the post that took the petition in."""
     sender, policies = request.user, context.policies

@@ -33,17 +33,17 @@ class PetitionAnswer(Struct, frozen=True):
     answer: str
 
 
-class NewCode(Struct, frozen=True):
+class AnswerCode(Struct, frozen=True):
     """A code, which nobody can be told again."""
 
     code: str
 
 
-def new_code(case: str) -> tuple[NewCode, str]:
+def new_code(case: str) -> tuple[AnswerCode, str]:
     """A code for who asked, and the digest of it for the log."""
     secret = base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode().rstrip("=")
     groups = [secret[at : at + GROUP] for at in range(0, len(secret), GROUP)]
-    return NewCode("-".join((short_number(case), *groups))), digest_of(case, secret)
+    return AnswerCode("-".join((short_number(case), *groups))), digest_of(case, secret)
 
 
 def digest_of(case: str, secret: str) -> str:

@@ -120,6 +120,11 @@ def test_an_end_that_follows_an_end_is_counted_by_its_own_fact_alone():
         ("supervision", "supervision.revoked", "cleared", "rescinded"),
         *(("target", "measurement.recorded", was, now) for was in SCORED for now in SCORED if was != now),
         ("assessment", "assessment.computed", "announced", "restating"),
+        ("petition", "case.reopened", "settled", "accepted"),
     ]
-    assert [definition.name for definition in KINDS if definition.reopens] == ["service_request", "assessment"]
+    assert [definition.name for definition in KINDS if definition.reopens] == [
+        "service_request",
+        "assessment",
+        "petition",
+    ]
     assert [measure.name for measure in DEFINITIONS["duty"].measures if measure.fact is DutyExcused] == ["excusal"]

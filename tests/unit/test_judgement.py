@@ -211,6 +211,7 @@ FIELD = {
     "task.progressed",
     "visit.recorded",
     "approval.visited",
+    "petition.examined",
 }
 """What is said on site, and with a phone that may be offline."""
 NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "incident.urged", "incident.withdrawn"}

@@ -83,6 +83,9 @@ def test_what_the_rules_need_stays(kind):
         "requirement",
         "ground",
         "answer",
+        "address",
+        "name",
+        "contact",
     }
 
 

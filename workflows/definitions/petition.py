@@ -562,6 +562,12 @@ SUMS = (
         ("petition_answers_late_weighed",),
     ),
     Sum("found_before", "自行发现在先", "found before", ("petitions_found_before",)),
+    Sum(
+        "asked",
+        "回访评价",
+        "asked and reached",
+        ("revisits:satisfied", "revisits:dissatisfied", "revisits:leaves_it"),
+    ),
     Sum("content", "满意", "satisfied", ("revisits:satisfied",)),
 )
 RATIOS = (
@@ -585,7 +591,7 @@ RATIOS = (
         "答复满意率",
         "satisfied with the answer",
         "content",
-        Sum("", "", "", ("revisits:satisfied", "revisits:dissatisfied", "revisits:leaves_it")),
+        Sum("", "", "", ("asked",)),
     ),
 )
 
