@@ -119,7 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kafka_password_file: str = ""
     kafka_session_ms: int = 10_000  # a process that is silent for so long loses its partitions
     mqtt: str = ""  # broker of device values, host:port; empty: they come over HTTP alone
-    mqtt_topic: str = "gridpatrol/values/#"  # of the messages with values
+    mqtt_topic: str = "signals/values/#"  # of the messages with values
     mqtt_user: str = ""
     mqtt_password_file: str = ""
     mqtt_ca: str = ""  # PEM file of the authority that signed the broker's certificate; empty: without TLS

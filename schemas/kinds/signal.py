@@ -226,7 +226,9 @@ SIGNAL = Kind(
             },
             "Begin",
         ),
-        "signal.worsened": EventType(Worsened, "报警加重", {"severity": 2, "value": "263"}, "Worsen"),
+        "signal.worsened": EventType(
+            Worsened, "报警加重", {"severity": 2, "value": "263", "evidence": [PHOTO]}, "Worsen"
+        ),
         "signal.ended": EventType(
             Ended, "报警恢复", {"since": SINCE, "reason": "value_back", "value": "80", "worst": "263"}, "End"
         ),

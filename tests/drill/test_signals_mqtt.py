@@ -6,7 +6,6 @@ Enters: messages of a publisher. Leaves: each episode as one case, although the 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ from engine.store.database import open_database
 from gridpatrol.bench.signals import batches, ended, write_pack
 from lab.parts.processes import eventually
 from tests.acceptance.test_cli_serve import WITHIN_S, forked, server
+from tests.support.mosquitto import VARIABLE, mosquitto
 
 __all__ = ["forked"]
 DEVICES, EPISODES, SECONDS = 500, 5, 24
@@ -33,9 +33,9 @@ DEVICES, EPISODES, SECONDS = 500, 5, 24
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[int]:
     """The port of a Mosquitto that keeps what nobody has acknowledged."""
-    program = os.environ.get("GRIDPATROL_TEST_MOSQUITTO") or shutil.which("mosquitto")
+    program = mosquitto()
     if program is None:
-        pytest.skip("no Mosquitto: apt-get install mosquitto, or name one in GRIDPATROL_TEST_MOSQUITTO")
+        pytest.skip(f"no Mosquitto: apt-get install mosquitto, or name one in {VARIABLE}")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     lines = [f"listener {port} 127.0.0.1", "allow_anonymous true", "max_queued_messages 0", "max_inflight_messages 500"]
@@ -67,7 +67,7 @@ class Publisher:
         self.client.loop_start()
 
     def publish(self, bodies: list[bytes]) -> None:
-        sent = [self.client.publish(f"gridpatrol/values/{n % 7}", body, qos=1) for n, body in enumerate(bodies)]
+        sent = [self.client.publish(f"signals/values/{n % 7}", body, qos=1) for n, body in enumerate(bodies)]
         for each in sent:
             each.wait_for_publish(WITHIN_S)
 

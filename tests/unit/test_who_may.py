@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from functools import cache
 
+import msgspec
 import pytest
 
 from gridpatrol.render import readme
@@ -20,6 +21,7 @@ from schemas.kinds.draw import Draw
 from schemas.kinds.duty import Duty
 from schemas.kinds.part import Part
 from schemas.kinds.petition import Petition
+from schemas.kinds.signal import Began, Signal
 from schemas.kinds.supervision import Supervision
 from schemas.kinds.target import Signed, Target
 from schemas.kinds.task import Task
@@ -79,6 +81,8 @@ def in_a_state(kind: Definition, case: Case, trigger: str, post: Post) -> Case:
         found.own = Draw(share=5, since=0, before=1, of="incident", seed="00" * 32, known_at=NOW)
     if kind.name == "visit":
         found.own, found.about = Visit(draw=subject("WY01", 5)), subject("WY01", 1)
+    if kind.name == "signal":
+        found.own = Signal(device="DEMO-DUST-1", rule="yard-pm10", place="DEMO-YARD", since=1)
     if kind.of_actions:  # in the hands of an office at which, or above which, the post stands
         found.category, found.own = (
             "letter",
@@ -141,6 +145,9 @@ def refusals(kind: Definition, situation: Situation, trigger: str) -> list[tuple
             variants = [{"action": "letter", "grid": grid}]
         if trigger == COMPUTED:
             variants = [data | {"grid": grid}]
+        if kind.name == "signal":
+            variants = [{"device": "DEMO-DUST-1", "rule": "yard-pm10", "since": instant(NOW - DAY)}]
+            case.id = kind.births[trigger].subject(msgspec.convert(variants[0], Began), shipped())
         if kind.name == "task":
             variants = [{**data, "grid": grid, "items": []}]
         if kind.name == "petition":
