@@ -328,6 +328,7 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
                 still |= {"approval.line_entered", "approval.line_reversed", "approval.referral_answered"}
             still |= {"petition.code_given"} if name == "petition" else set()
             still |= TAKEN_UP.get((name, state.name), set())
+            still |= {"petition.released"} if name == "petition" else set()
             if (name, state.name) == ("supervision", "cleared"):  # whether it stands is asked when its ground has gone
                 still = {"supervision.contested", "supervision.upheld", "supervision.revoked"}
             assert set(definition.triggers(state.name)) <= {"case.commented", "case.evidence_added", *still}
