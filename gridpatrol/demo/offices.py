@@ -225,10 +225,12 @@ class Offices:
                 if speakers := [
                     post for post in self.speakers(case, trigger, at) if self.may(post, trigger, missed, at)
                 ]:
-                    planned = PlannedEvent(trigger, rng.choice(speakers).code, data, Gap(0))
+                    speaker = rng.choice(speakers)
+                    planned = PlannedEvent(trigger, speaker.code, data, Gap(0))
                     now += 1000
                     yield self.writer.event(planned, case.id, f"{case.id}-{at}-{trigger}", now)
-                    if appeal := appeal_of(trigger, data, missed):
+                    above = speaker.grid != self.locality.policy.root  # else nobody stands above who refused
+                    if above and (appeal := appeal_of(trigger, data, missed)):
                         planned = PlannedEvent(APPEALED, *appeal, Gap(0))
                         now += 1000
                         yield self.writer.event(planned, case.id, f"{case.id}-{at}-{APPEALED}", now)
