@@ -54,6 +54,7 @@ COLUMNS = {
     "groups": "主管大类", "hold_ms": "告警等待", "holds": "督办期间不得办结", "index": "指数或类别",
     "indicator_en": "英文指标", "indicator_zh": "指标", "key": "重点污染源", "kind": "类型", "known_on": "公布日",
     "last_day": "日历截止", "lat": "纬度", "least": "最少监测值数", "level": "层级", "levels": "层级", "limit": "时限",
+    "negative": "列入负面清单", "negative_list": "查阅负面清单的角色",
     "listed": "仅限重点监控区域", "lists": "列为重点监控区域", "lon": "经度", "loop_alarm": "反复预警周期",
     "machine": "系统岗位", "main_definition": "主要事项类型", "method": "年值算法", "min_n": "排名最少件数",
     "name": "名称", "name_en": "英文名称", "name_zh": "中文名称", "named": "列明问题数", "needs": "应附材料",

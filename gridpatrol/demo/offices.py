@@ -164,7 +164,7 @@ def of_problem(turn: Turn) -> Words:
             return ("exemption.requested", which | {"ground": ground, "note": "…"}) if chance < 0.8 else None
         if asked.stage == "refused":
             open_ = asked.until is not None and turn.at < asked.until
-            return ("exemption.appealed", which | {"note": "…"}) if open_ else None
+            return (APPEALED, which | {"note": "…"}) if open_ else None
         if turn.rng.random() < SLOW:
             return None
         if asked.stage == "requested":
@@ -174,6 +174,17 @@ def of_problem(turn: Turn) -> Words:
             granted = chance < 0.7 and asked.ground != "tolerance"
             return ("exemption.granted", which) if granted else ("exemption.refused", which | {"note": "…"})
     return None
+
+
+APPEALED = "exemption.appealed"
+
+
+def appeal_of(trigger: str, data: dict[str, Any], missed: Missed | None) -> tuple[str, dict[str, Any]] | None:
+    """Who has asked for exemption appeals at once where it is refused for the first time; None: there is nothing to."""
+    asked = missed.exemption if missed is not None else None
+    if trigger != "exemption.refused" or asked is None or asked.stage != "requested":
+        return None
+    return asked.by, data
 
 
 ANSWERS: dict[str, Callable[[Turn], Words]] = {
@@ -214,9 +225,15 @@ class Offices:
                 if speakers := [
                     post for post in self.speakers(case, trigger, at) if self.may(post, trigger, missed, at)
                 ]:
-                    planned = PlannedEvent(trigger, rng.choice(speakers).code, data, Gap(0))
+                    speaker = rng.choice(speakers)
+                    planned = PlannedEvent(trigger, speaker.code, data, Gap(0))
                     now += 1000
                     yield self.writer.event(planned, case.id, f"{case.id}-{at}-{trigger}", now)
+                    above = speaker.grid != self.locality.policy.root  # else nobody stands above who refused
+                    if above and (appeal := appeal_of(trigger, data, missed)):
+                        planned = PlannedEvent(APPEALED, *appeal, Gap(0))
+                        now += 1000
+                        yield self.writer.event(planned, case.id, f"{case.id}-{at}-{APPEALED}", now)
             for said in self.listing(turn, now):
                 now += 1000
                 yield said
@@ -252,7 +269,7 @@ class Offices:
         policy = self.locality.policy
         if missed is None or not trigger.startswith("exemption."):
             return True
-        if trigger in ("exemption.requested", "exemption.appealed"):
+        if trigger in ("exemption.requested", APPEALED):
             own = bool(missed.unit.department) or post.grid in own_grids(missed.unit, policy, at)
             return own and post.department == missed.unit.department
         asked = missed.exemption
