@@ -423,7 +423,7 @@ PETITION = Kind(
         ),
         "petition.accepted": EventType(Accepted, "信访受理", {"into": OTHER}, "Take on"),
         "petition.rejected": EventType(Rejected, "不予受理", {"reason": "in_court"}, "Do not take on"),
-        "petition.transferred": EventType(Transferred, "转办", {"to_department": "WY-EPB"}, "Give to another one"),
+        "petition.transferred": EventType(Transferred, "转办", {"to_grid": "WY02"}, "Give to another one"),
         "petition.examined": EventType(
             Examined, "先行核实", {"outcome": "confirmed", "evidence": [PHOTO]}, "Look first"
         ),

@@ -220,8 +220,9 @@ def test_what_the_rules_refuse_is_refused_without_the_words_of_the_event(kind: s
         if not isinstance(decode_data(envelope), Refusal):
             taken.append(arrived(one, NINE + 600_000))
     cases = [msgspec.structs.replace(story.case, state=state) for state in DEFINITIONS["incident"].states]
-    patrol = Round()
-    for case in (*cases, Story(number=2).case, patrol.case):
+    patrol, asked = Round(), Story(number=3)
+    asked.done("petition.submitted", "WY-12345", NINE, category="D3-01", channel="phone", grid="WY01-01")
+    for case in (*cases, Story(number=2).case, patrol.case, asked.case):
         for incoming in taken:
             [own, *_] = take(case, incoming, patrol.rules, patrol.register).outcomes
             if own.refusal is not None:

@@ -274,7 +274,7 @@ def test_a_volunteer_is_a_post_that_hands_in_what_neighbours_ask():
     post = structs.replace(weiyang().posts["WY01-01-MEMBER"], code="WY01-01-V1", kind="volunteer")
     pack = structs.replace(weiyang().pack, posts=(*weiyang().pack.posts, post))
     asked = Asked(Policy(pack, digest(pack))).asked("WY01-01-V1", channel="visit")
-    assert (asked.own.reception, asked.case.by, asked.case.owner) == ("WY01-01", "WY01-01-V1", Owner("WY01-01", 4))
+    assert (asked.own.reception, asked.case.by, asked.case.owner) == ("WY01", "WY01-01-V1", Owner("WY01", 3))
 
 
 def test_a_letter_goes_up_to_reexamination_and_review_and_then_it_is_final():

@@ -189,7 +189,9 @@ def begin(d: Decision, data: Submitted, own: str, home: str, nearby: Sequence[Ca
     point = point_of(d.measured, register.options)
     grid = place_of(d, data, home)
     own = register.standing(own, at)
-    reception = own if own in register.grids and register.home(own) == home else home
+    mine = own in register.grids and register.home(own) == home
+    # Who stands in a leaf hands in for the grid above it: a leaf answers nobody.
+    reception = own if mine and register.grids[own].level <= register.options.partition_level else home
     refused = birth.refuse_grid(register, at, home, home, "subject")
     if grid not in register.grids or refused:
         return refused or effects.unknown_code("data.grid", "grid")
