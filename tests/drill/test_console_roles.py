@@ -37,6 +37,7 @@ PAGES = (
     "/ranking?period=year",
     "/supervision",
     "/joint",
+    "/petitions",
     "/duties",
     "/sponsors",
     "/signals",

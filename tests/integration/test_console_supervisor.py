@@ -44,6 +44,7 @@ PAGES = (
     "/supervision",
     "/joint",
     "/approvals",
+    "/petitions",
     "/assessment",
     "/duties",
     "/sponsors",

@@ -150,6 +150,7 @@ ASKING = [
     ("GET", "/supervision", "reads"),
     ("GET", "/joint", "reads"),
     ("GET", "/approvals", "reads"),
+    ("GET", "/petitions", "reads"),
     ("GET", "/supervision/new", "reads"),
     ("POST", "/supervision/proposals", "actors"),
     ("POST", "/supervision/x/acts", "actors"),
