@@ -20,6 +20,7 @@ from tests.drill.test_console_browser import chrome, opened_page
 from tests.integration.test_channel_command import webhook
 from tests.integration.test_console import as_post, close_browsers
 from tests.integration.test_console_supervisor import DECIDE, SERVE, act, bear_duties, month_of_duties, propose
+from tests.integration.test_petitions_page import HOTLINE, LATE, MESSAGE, OVER, USUAL, answered, say, take
 from tests.integration.test_reading import OURS, THEIRS, long_overdue
 from tests.support.browser import PICTURES, axe
 from tests.support.builders import HOUR, event, shipped, subject
@@ -33,6 +34,8 @@ PAGES = {
     "supervision-ended": ("/supervision?ended=true", "已结束", "have ended"),
     "approvals": ("/approvals", "在办 1 件", "1 are open"),
     "approvals-ended": ("/approvals?ended=true", "已办结", "have ended"),
+    "petitions": ("/petitions", "在办 3 件", "3 are open"),
+    "petitions-ended": ("/petitions?ended=true", "已结束 1 件", "1 have ended"),
     "proposal": (f"/supervision/new?about={OURS}", "", ""),
     "joint": ("/joint", "没有在办的协办件", "No part is open"),
     "sheet": ("/assessment?card=TOWN-QUARTER", "排名", "ranked"),
@@ -55,7 +58,7 @@ PAGES = {
 
 @pytest.fixture(scope="module")
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A door of this machine with overdue cases, duties of some days, two supervisions, and a channel."""
+    """A door of this machine with overdue cases, duties of some days, two supervisions, petitions, and a channel."""
     folder = tmp_path_factory.mktemp("pages")
     with prepared(f"sqlite:///{folder / 'gridpatrol.db'}") as engine, http_receiver() as receiver:
         engine.consumers = [consume.consume, *engine.consumers]
@@ -66,6 +69,11 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         then = now_ms() - 40 * 24 * HOUR
         said = event("approval.filed", "WY-12345", then, case=subject("XA", 77), **filed)
         assert tell(engine, said, then) == "done"
+        for id_, via in ((LATE, ""), (USUAL, ""), (MESSAGE, "message-board"), (OVER, "")):
+            take(engine, id_, then, via)
+        answered(engine, USUAL, then + HOUR, "dissatisfied")
+        answered(engine, OVER, then + HOUR, "satisfied")
+        say(engine, "petition.ended", HOTLINE, then + 5 * HOUR, OVER)
         with served(engine, channels=FileProbe(str(webhook(folder, receiver)))) as running:
             desk, office = as_post(running, "WY-DISPATCH"), as_post(running, "WY-OFFICE")
             id_, _ = propose(desk, about=OURS)

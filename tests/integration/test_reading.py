@@ -59,6 +59,7 @@ AT_WORK = {
     "part": "taken_on",
     "approval": "examining",
     "petition": "submitted",
+    "signal": "alarmed",
 }
 """A state in which posts work on a case, of kinds that are not handled."""
 KINDS = ["incident", "service_request", "duty", "supervision"]
