@@ -187,7 +187,7 @@ class Walk:
         self.found[case.state] = case
         self.done.states.add((self.definition.name, case.state))
         self.fire(case, at)
-        others = [*self.say_all(case, at), *self.hear_all(case, at)]
+        others = [*self.say_all(case, at), *self.hear_all(case, at, dict.fromkeys(self.definition.sends))]
         self.try_effects(case, at)
         for after in others:
             self.fire(after, at)  # an order starts clocks that no state has
@@ -209,18 +209,19 @@ class Walk:
                             yield result.case
                     elif result.case.parked and case.state == AWAITED:
                         self.fire(result.case, at)  # waits in vain
-                        list(self.hear_all(result.case, at))  # is released, where another case bears it
+                        bearing = dict.fromkeys(self.definition.births.keys() & self.definition.sends, 1)
+                        list(self.hear_all(result.case, at, bearing))  # is released, where another case bears it
                         said = self.definition.births.keys() - self.definition.sends
                         for born in (f"gridpatrol.{trigger}.v1" for trigger in sorted(said)):
                             post = self.speakers(case, born)[0]
                             self.say(result.case, born, *self.samples.events[born][0], post, at)  # is released
 
-    def hear_all(self, case: Case, at: int) -> Iterator[Case]:
-        """Hear everything that other cases say; the cases that come of it."""
-        for trigger in sorted(self.definition.sends):
+    def hear_all(self, case: Case, at: int, triggers: Mapping[str, int | None]) -> Iterator[Case]:
+        """Hear what other cases say by these triggers, of each in so many ways at most; the cases that come of it."""
+        for trigger in sorted(triggers):
             self.done.triggers.add((self.definition.name, trigger, case.state))
             bears = self.definition.name if trigger in self.definition.births and not case.opened else ""
-            for data in self.samples.sends[trigger]:
+            for data in self.samples.sends[trigger][: triggers[trigger]]:
                 cause = facts.Cause(type=SENT, source=self.samples.subject(1), id="1.1", occurred=at)
                 sent = Sent(Send(case.id, trigger, data, bears), cause, at, at)
                 yield decide.hear(case, sent, self.policy, self.beside).case

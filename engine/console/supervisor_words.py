@@ -82,6 +82,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "member_purpose": ("款项", "Purpose"),
     "member_amount_fen": ("金额（分）", "Amount in fen"),
     "member_line": ("第几行", "Number of the line"),
+    "member_severity": ("严重程度", "Severity"),
     "member_body": ("移送给", "Referred to"),
     # petitions
     "petitions": ("信访", "Petitions"),

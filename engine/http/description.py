@@ -45,6 +45,7 @@ TAGS = {
     "apps": "What a phone asks before it sends: who it is, what it takes along, where a position lies.",
     "incidents": "Cases: what falls due, what is late, and one case in full.",
     "tasks": "What waits for a post, and what it may say; what was given to many under one code.",
+    "signals": "Values that devices measure, in batches.",
     "petitions": "What the public asks: a code for who asked, and the answer that it opens.",
     "alerts": "Who was told that something is or was due, and of which move of a case.",
     "files": "Photos and other files that evidence refers to.",

@@ -23,6 +23,7 @@ PAGE = """gridpatrol {version}
   GET  /v1/tasks/CODE        tasks given under a code, added up: ?grid=
   GET  /v1/targets           what owners have signed for, and what it says: ?owner=&year=&standing=
   GET  /v1/targets/ID        one target, opened into what was measured
+  POST /v1/signals/values    values that devices measure, a batch of them
   POST /v1/petitions/ID/code a code for who asked, told once: ?post=
   POST /v1/answers           the answer to a petition, by its code; asks for no token
   GET  /v1/duties            what posts owe in a period: ?post=&period=&day=

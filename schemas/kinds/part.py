@@ -33,7 +33,7 @@ class Answered(EventData, frozen=True, kw_only=True):
     """What a neighbour has answered (对方复函), entered by who wrote to it: it will do it, it has done it, or it will
     not."""
 
-    outcome: Literal["agreed", "finished", "refused"]
+    outcome: Literal["agreed", "finished", "unwilling"]
     evidence: Annotated[tuple[Evidence, ...], Meta(max_length=20)] = ()
 
 
@@ -221,7 +221,7 @@ PART = Kind(
     words={
         "agreed": ("同意配合", "will do it"),
         "finished": ("已办妥", "has done it"),
-        "refused": ("不予配合", "will not do it"),
+        "unwilling": ("不予配合", "will not do it"),
         "not_our_duty": ("非本单位职责", "not our duty"),
         "not_our_area": ("非本辖区", "not our area"),
         "insufficient": ("材料不足", "not enough to go on"),

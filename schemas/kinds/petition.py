@@ -459,7 +459,7 @@ PETITION = Kind(
         "in_court": ("已进入诉讼、仲裁或行政复议", "before a court"),
         "answered_before": ("已有终结答复", "answered for good before"),
         "insufficient": ("材料不足", "not enough to go on"),
-        "confirmed": ("属实", "there is something in it"),
+        "confirmed": ("属实", "it is so"),
         "true": ("属实", "true"),
         "partly": ("部分属实", "partly true"),
         "untrue": ("不属实", "untrue"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -59,6 +60,7 @@ class Rules:
         self.hash = name
         self.rows = rows
         self.grids = {HOME: None}
+        self.pack = SimpleNamespace(bodies=())
 
     def path(self, grid: str) -> tuple[str, ...]:
         return ("XA", "WY", grid)

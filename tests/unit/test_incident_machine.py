@@ -327,6 +327,7 @@ def test_what_has_ended_moves_no_more_but_still_takes_evidence_and_comments(name
             if name == "approval":  # money and what came of referrals come after the decision
                 still |= {"approval.line_entered", "approval.line_reversed", "approval.referral_answered"}
             still |= {"petition.code_given"} if name == "petition" else set()
+            still |= {"signal.worsened", "signal.ended"} if name == "signal" else set()  # a device goes on to tell
             still |= TAKEN_UP.get((name, state.name), set())
             still |= {"petition.released"} if name == "petition" else set()
             if (name, state.name) == ("supervision", "cleared"):  # whether it stands is asked when its ground has gone

@@ -495,7 +495,7 @@ def test_a_neighbour_is_written_to_and_its_answer_is_entered_on_a_clock_of_ours(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "state", "leads"), [("finished", "finished", "verifying"), ("refused", "sent_back", WAITS)]
+    ("outcome", "state", "leads"), [("finished", "finished", "verifying"), ("unwilling", "sent_back", WAITS)]
 )
 def test_an_answer_may_end_it_or_send_it_back(outcome: str, state: str, leads: str) -> None:
     lead = Lead(with_neighbour()).at_work()
@@ -564,7 +564,7 @@ SAID: dict[str, tuple[str, dict[str, Any]]] = {
 WORD = st.one_of(
     st.tuples(st.just("order"), st.sampled_from([*OWNERS])),
     st.tuples(
-        st.sampled_from(["part.accepted", "part.completed", "part.returned", "agreed", "finished", "refused"]),
+        st.sampled_from(["part.accepted", "part.completed", "part.returned", "agreed", "finished", "unwilling"]),
         st.integers(0, 4),
     ),
     st.tuples(st.just("release"), st.integers(0, 4)),

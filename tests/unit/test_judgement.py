@@ -221,6 +221,7 @@ NO_CLOCK = {"evidence.added", "comment.added", "incident.acknowledged", "inciden
 def test_desks_of_weiyang_have_no_allowance_and_boston_keeps_its_72_hours():
     rows = [row for row in shipped().pack.roles if row.trigger not in NO_CLOCK]
     in_field = {row.rule for row in rows if row.trigger in FIELD} | {"finish-part-leaf"}  # a community works outside
+    in_field |= {f"{word}-signal" for word in ("begin", "worsen", "end", "confirm", "dismiss")}  # devices, and on site
     assert {(row.rule in in_field, row.offline_ms) for row in rows if row.trigger != "duty.excused"} == {
         (True, None),
         (False, 0),

@@ -137,7 +137,7 @@ def test_whatever_arrives_for_a_merged_case_is_refused_with_the_survivor_s_id() 
         if trigger in EXEMPTIONS:  # its own missed deadlines are spoken of still: tests/unit/test_exemptions.py
             continue
         data = DATA.get(canonical(trigger)) or (
-            EVENTS[trigger].example if trigger.startswith(("draw.", "visit.", "approvalsignal.")) else {}
+            EVENTS[trigger].example if trigger.startswith(("draw.", "visit.", "approval.", "signal.")) else {}
         )
         refusal = second.refused(Reason.IMPOSSIBLE, trigger, CENTRE, first.now, **data)
         assert refusal.field == "subject" and third.case.id in refusal.detail, event_type

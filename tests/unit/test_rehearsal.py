@@ -68,7 +68,7 @@ def packs() -> tuple[Policy, ...]:
 def test_every_state_trigger_and_clock_of_every_definition_is_tried_and_no_rule_fails() -> None:
     began = time.process_time()
     done = rehearse(shipped(), NOW)
-    assert time.process_time() - began < 3  # a start waits for it: 0.3 s of CPU, whatever else runs
+    assert time.process_time() - began < 10  # a start waits for it: some 2 s of CPU, whatever else runs
     for name, definition in DEFINITIONS.items():
         assert {state for of, state in done.states if of == name} == set(definition.states)
         tried = {(trigger, state) for of, trigger, state in done.triggers if of == name}

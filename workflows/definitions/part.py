@@ -213,7 +213,7 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     d.tell(NeighbourAnswered(neighbour=kept(d.case.own).neighbour, outcome=data.outcome, by=d.by))
     if data.outcome == "finished":
         finish(d, REPLY)
-    elif data.outcome == "refused":
+    elif data.outcome == "unwilling":
         refuse_to(d, data.outcome)
     return None
 
