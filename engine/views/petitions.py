@@ -81,17 +81,17 @@ def petition_page(
     check_list(readable, names, PETITION.name, "")
     wanted = filters(names, IncidentQuestion(definition=PETITION.name), here.at, readable)
     wanted = structs.replace(wanted, open=not question.ended)
-    ones = (ended_ones if question.ended else open_ones)(connection, wanted, question.cursor)
-    ids = sorted({kept_by(case).case for case in ones.shown} - {""})
+    seen = (ended_petitions if question.ended else open_petitions)(connection, wanted, question.cursor)
+    ids = sorted({kept_by(case).case for case in seen.shown} - {""})
     found = (cases.decode(body) for _, _, body in slices.read_cases(connection, ids))
     works = {case.id: incident_line(case, names, here.at) for case in found if readable.reads_case(case)}
     return PetitionPage(
-        lines=[petition_line(case, works.get(kept_by(case).case), names, here.at) for case in ones.shown],
-        count=len(ones.seen),
-        late=sum(case.closed is None and case.due_at is not None and case.due_at < here.at for case in ones.seen),
-        dissatisfied=sum(kept_by(case).outcome in DISSATISFIED for case in ones.seen),
-        more=ones.more,
-        next=ones.next,
+        lines=[petition_line(case, works.get(kept_by(case).case), names, here.at) for case in seen.shown],
+        count=len(seen.seen),
+        late=sum(case.closed is None and case.due_at is not None and case.due_at < here.at for case in seen.seen),
+        dissatisfied=sum(kept_by(case).outcome in DISSATISFIED for case in seen.seen),
+        more=seen.more,
+        next=seen.next,
         as_of=names.instant(here.at),
         reading=here.kind,
     )
@@ -109,7 +109,7 @@ def place_of(case: Case) -> tuple[int, int, int, str]:
     return int(not own.lane), -own.priority, UNDATED if case.due_at is None else case.due_at, case.id
 
 
-class Ones(NamedTuple):
+class SeenPetitions(NamedTuple):
     """Petitions that were looked at, those of a page, whether there are others, and where the next page begins."""
 
     seen: list[Case]
@@ -118,17 +118,17 @@ class Ones(NamedTuple):
     next: str | None
 
 
-def open_ones(connection: Connection, wanted: Filters, cursor: str) -> Ones:
+def open_petitions(connection: Connection, wanted: Filters, cursor: str) -> SeenPetitions:
     """The open ones, put in order. Raises BadQuestion."""
     after = read_cursor(cursor, tuple[int, int, int, str]) if cursor else None
     found = list(islice(each_read(connection, wanted, Order("due_at", False, None), MOST + 1), MOST + 1))
     seen = sorted((case for _, case in found[:MOST]), key=place_of)
     rest = [case for case in seen if after is None or place_of(case) > after]
     following = write_cursor(*place_of(rest[PAGE - 1])) if len(rest) > PAGE else None
-    return Ones(seen, rest[:PAGE], len(found) > MOST, following)
+    return SeenPetitions(seen, rest[:PAGE], len(found) > MOST, following)
 
 
-def ended_ones(connection: Connection, wanted: Filters, cursor: str) -> Ones:
+def ended_petitions(connection: Connection, wanted: Filters, cursor: str) -> SeenPetitions:
     """A page of those that have ended. Raises BadQuestion."""
     after = None
     if cursor:
@@ -139,7 +139,7 @@ def ended_ones(connection: Connection, wanted: Filters, cursor: str) -> Ones:
     found = list(islice(each_read(connection, wanted, Order("opened_at", True, after), PAGE + 1), PAGE + 1))
     shown, more = [case for _, case in found[:PAGE]], len(found) > PAGE
     last = found[PAGE - 1][0] if more else None
-    return Ones(shown, shown, more, write_cursor(last.key, last.id) if last is not None else None)
+    return SeenPetitions(shown, shown, more, write_cursor(last.key, last.id) if last is not None else None)
 
 
 def petition_line(case: Case, work: IncidentLine | None, names: Names, at: int) -> PetitionLine:
