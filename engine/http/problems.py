@@ -8,6 +8,7 @@ from engine.errors import ClockDoubted
 from engine.quotas import OverQuota
 from engine.views.event_status import AmbiguousEvent, UnknownEvent
 from engine.views.incident_detail import CaseArchived, UnknownCase
+from engine.views.inspection import NoInspection
 from engine.views.open311 import NotThere
 from engine.views.questions import BadQuestion, NoActivePack, Unanswerable
 from engine.views.readers import NotReadable
@@ -65,6 +66,7 @@ UNANSWERABLE: dict[type[Unanswerable], tuple[int, str]] = {
     AmbiguousEvent: (409, "ambiguous"),
     NoActivePack: (503, "no_pack"),
     NoBank: (403, "no_right"),
+    NoInspection: (403, "no_right"),
     NotThere: (404, "unknown"),
 }
 """Status and reason of the answer to each question without an answer."""

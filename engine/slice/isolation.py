@@ -54,6 +54,8 @@ def _isolate(
     if len(batch.records) > 1:
         half = batch.records[: len(batch.records) // 2]
         return decide(partitions, [replace(batch, records=half, until=None)], now, also_write)
+    if batch.records and batch.until is not None:  # it may be what falls due behind the record that fails
+        return decide(partitions, [replace(batch, until=None)], now, also_write)
     if not is_permanent(error):
         partitions.halt(batch.row.partition, f"{HALTED}{named(error)}", error)
         moved = partitions.rows[batch.row.partition]

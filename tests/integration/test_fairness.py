@@ -168,9 +168,9 @@ def test_a_gateway_appends_what_comes_alone_at_once_and_what_follows_it_together
     assert turned.run_once() == gateways.APART_S <= 0.05 and first.durable.done()
     messages, append = list[int](), cluster.gateway.inbox.append
 
-    def counted(wanted: Sequence[Submission], now: int) -> list[InboxRow]:
+    def counted(wanted: Sequence[Submission], now: int, also_write: Any = None) -> list[InboxRow]:
         messages.append(len(wanted))
-        return append(wanted, now)
+        return append(wanted, now, also_write)
 
     monkeypatch.setattr(cluster.gateway.inbox, "append", counted)
     asks = [turned.submit(submission(cluster.gateway, new(number), "one")) for number in range(2, 12)]

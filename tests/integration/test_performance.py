@@ -673,11 +673,11 @@ def test_service_requests_change_no_figure_of_incidents(database_url, tmp_path):
 def test_figures_of_a_kind_that_there_is_not_are_refused_with_those_that_there_are(sqlite_url):
     with prepared(sqlite_url) as engine, served(engine) as door:
         for route in ("/v1/performance", "/v1/incidents", "/v1/alerts", "/v1/alerts/stream"):
-            answer = door.client.get(route, params={"definition": "petition"})
+            answer = door.client.get(route, params={"definition": "permit"})
             assert answer.status_code == 400, route
             problem = answer.json()
             assert problem["field"] == "definition" and "incident, service_request" in problem["remedy"], problem
-            assert "petition" not in answer.text
+            assert "permit" not in answer.text
         answer = door.client.get("/v1/performance", params={"definition": "service_request"})
         assert answer.json()["definition"] == "service_request"
 

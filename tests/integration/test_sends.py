@@ -121,7 +121,7 @@ def test_a_survivor_of_an_earlier_release_hears_after_the_upgrade_which_others_g
     line.report(1)
     report(line, 2, 3, 4, 5)
     with monkeypatch.context() as before:
-        before.setattr(merging, "hand_over", lambda d, together: None)
+        before.setattr(merging, "hand_over", lambda d, together, petitions: None)
         merge(line, 3, SECOND, NOW + 1)
         merge(line, 2, FIRST, NOW + 2)
         merge(line, 4, subject("WY01", 5), NOW + 3)
@@ -253,7 +253,7 @@ def test_a_word_that_comes_back_is_heard_and_the_next_one_comes_after_all_that_f
 
 
 def test_more_than_a_turn_may_say_is_a_defect_of_whoever_says_it(line: Line) -> None:
-    with errands(passes(*([4, 5] * 33))):
+    with errands(passes(*([4, 5] * 65))):
         report(line, 1, 2)
         work(line)
         with errands(bear(4, 5)):
@@ -262,9 +262,9 @@ def test_more_than_a_turn_may_say_is_a_defect_of_whoever_says_it(line: Line) -> 
         urge(line, 1, NOW + 2)
         line.close(2, NOW + 3)
         assert work(line) == ["done", "done"]
-        # The 64th has one word too much to say: it stands, and its own step is undone.
+        # The 128th has one word too much to say: it stands, and its own step is undone.
         heard = [len(line.of(facts.Noted, number)) for number in (4, 5)]
-        assert heard == [32, 31] and stands(line) == [subject("WY01", 5)]
+        assert heard == [64, 63] and stands(line) == [subject("WY01", 5)]
 
 
 # ---- a target that stands, or that the database refuses ------------------------------------------------------

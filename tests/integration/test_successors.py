@@ -26,6 +26,7 @@ from engine.views.past import cases_at
 from lab import runs
 from lab.runs import engine_on, install
 from schemas import facts
+from schemas.derived_ids import part_subject
 from schemas.kinds.duty import DutyOwed
 from schemas.refusals import Refusal
 from tests.integration.test_isolation import refuse, relent
@@ -80,6 +81,7 @@ class Way(NamedTuple):
 ACCEPTED = said("incident.accepted", STREET)
 HANDLED = said("handling.completed", STREET)
 SOLVED = said("verification.recorded", MEMBER, outcome="solved")
+PART = part_subject("WY01", subject("WY01", 6), "WY01-01", 0)
 INEFFECTIVE = said("dissuasion.recorded", MEMBER, outcome="ineffective")
 WAYS = {
     "discovered": Way([found()], "WY02-01", "", said("dissuasion.recorded", "WY02-01-MEMBER", outcome="effective")),
@@ -91,6 +93,12 @@ WAYS = {
         "WY02",
         "WY-BUILD",
         said("handling.completed", "WY-BUILD-H"),
+    ),
+    "awaiting_parts": Way(
+        [told(), ACCEPTED, said("parts.ordered", "WY-CHIEF", owners=["WY01-01"]), HANDLED],
+        "WY02-01",
+        "",
+        said("parts.released", "WY02-CHIEF", part=PART, reason="other"),
     ),
     "feedback": Way(
         [told("D2-02"), said("incident.accepted", "WY-CHIEF"), said("handling.completed", "WY-CHIEF")],
