@@ -127,8 +127,8 @@ POINTS = ["sends.before_mark", "slice.after_commit"]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_interrupted_anywhere_a_part_is_borne_and_heard_once(database_url: str, tmp_path: Path, point: str) -> None:
-    with line_of(database_url, 2) as line:
+def test_interrupted_anywhere_a_part_is_borne_and_heard_once(sqlite_url: str, tmp_path: Path, point: str) -> None:
+    with line_of(sqlite_url, 2) as line:
         town = Town(line)
         for count in (1, 2):
             failpoints.arm(f"{point}:raise@{count}")

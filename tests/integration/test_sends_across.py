@@ -140,6 +140,7 @@ def test_a_case_bears_others_in_other_homes_through_the_log(line: Line, tmp_path
         sound(line, tmp_path)
 
 
+@pytest.mark.parametrize("line", [2], indirect=True)
 def test_a_word_goes_over_three_homes_and_back(line: Line, tmp_path: Path) -> None:
     with errands(bear("WY02", "WY03", "WY04")):
         line.report(1, due=None)
@@ -152,6 +153,7 @@ def test_a_word_goes_over_three_homes_and_back(line: Line, tmp_path: Path) -> No
         sound(line, tmp_path)
 
 
+@pytest.mark.parametrize("line", [1], indirect=True)
 def test_what_comes_again_is_taken_once_also_after_a_hundred_days(line: Line, tmp_path: Path) -> None:
     with errands(bear("WY02")):
         line.report(1, due=None)
@@ -173,8 +175,9 @@ POINTS = ["sends.before_append", "append.before_commit", "sends.before_mark", "a
 
 
 @pytest.mark.parametrize("point", [*POINTS, "slice.after_commit", "slice.before_commit"])
-def test_interrupted_anywhere_it_is_heard_once_and_in_order(database_url: str, tmp_path: Path, point: str) -> None:
-    with line_of(database_url, 3) as line:
+def test_interrupted_anywhere_it_is_heard_once_and_in_order(sqlite_url: str, tmp_path: Path, point: str) -> None:
+    """On both databases real kills say the same: tests/drill/test_sends_killed.py."""
+    with line_of(sqlite_url, 3) as line:
         interrupt(line, tmp_path, point)
 
 
