@@ -121,6 +121,7 @@ OF_ROUTE: dict[str, tuple[int, ...]] = {
     "list_requests": (404, 429),
     "show_request": (404, 429),
     "show_token": (404, 429),
+    "look_up": (404, 429),
     "create_request": (403, 404, 413, 429),
     "one_target": (404, 410),
     "activate": (409, 422),

@@ -75,7 +75,9 @@ def verifications_of(connection: Connection, instant: Instant) -> Verifications:
         audit=line_of(audited, instant) if audited else None,
         runs=[line_of(row, instant) for row in verifications.listed(connection, RUNS)],
         backup=BackupLine(instant(backups[0].at), backups[0].who, backups[0].object) if backups else None,
-        anchor=AnchorLine(anchor.number, instant(anchor.at), anchor.filed, anchor.published) if anchor else None,
+        anchor=AnchorLine(anchor.number, instant(anchor.at), bool(anchor.filed), bool(anchor.published))
+        if anchor
+        else None,
         chains=[ChainLine(row.name, row.epoch, row.n, row.hash) for row in chains_in_order(connection)],
         waiting=chains.count_waiting(connection),
     )
