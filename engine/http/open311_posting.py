@@ -183,7 +183,8 @@ async def publish_form(context: DoorContext, sender: Principal, fields: Mapping[
         post = only_post(register, sender) or (named if sender.may_speak(named) else "")
         if post not in register.posts:
             why = f"principal {sender.name} speaks for no post alone, and for none that this server names"
-            raise Problem(403, "forbidden", why, field="api_key", remedy="ask whoever operates this server")
+            remedy = "show the key of one post, or let whoever operates this server name a post (`open311_post`)"
+            raise Problem(403, "forbidden", why, field="api_key", remedy=remedy)
         home = register.home(register.standing(register.posts[post].grid, now))
         return standing(connection, ask, policies, form.digest, now), post, home
 
