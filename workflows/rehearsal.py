@@ -307,6 +307,48 @@ def fields_of(struct: type[EventData]) -> tuple[inspect.Field, ...]:
     return info.fields
 
 
+CASES = (
+    "by",
+    "approval",
+    "into",
+    "about",
+    "draw",
+    "visit",
+    "problems",
+    "cases",
+    "petition",
+    "petitions",
+    "case",
+    "incident",
+    "leading",
+)
+"""Members that name another case."""
+PARTS, PLACES = ("part", "parts", "id"), ("owners", "participants", "place")
+"""Members that name parts of a case, and the grid of the place."""
+WORDS: dict[str, Sequence[str]] = {
+    "limit": ["1工作日", "1自然日"],
+    "document": ["1"],
+    "day": ["2026-03-02"],
+    "period": ["2026-Q1", "2026-03"],
+    "hash": ["0" * 64, "1" * 64],
+    "previous": ["0" * 64],
+    "digest": ["0" * 64],
+    "via": ["none"],
+    "state": ["1"],
+    "code": ["T-1"],
+    "goal": ["1"],
+    "quantity": ["2"],
+    "counted_in": ["1"],
+    "done": ["1", "2"],
+    "items": ["T-1"],
+    "station": ["S-1"],
+    "value": ["1", "2"],
+    "worst": ["1"],
+    "neighbour": ["none"],
+}
+"""Members for which any words will do."""
+
+
 class Samples:
     """Data of events, made from their types: with what is required, with everything, and with each word of a list."""
 
@@ -339,6 +381,10 @@ class Samples:
         }
         self.later = (self.now + timedelta(days=10)).isoformat()
         self.words: dict[str, Sequence[str]] = {
+            **WORDS,
+            **dict.fromkeys(CASES, (self.subject(1),)),
+            **dict.fromkeys(PARTS, (part_subject(self.home, self.subject(0), leaf, 0),)),
+            **dict.fromkeys(PLACES, (leaf,)),
             "category": [c.code for _, c in sorted({(-c.level, c.dissuade): c for c in pack.categories}.items())],
             "grid": [leaf, *[target.owner for target in pack.targets if target.owner in policy.grids][:1]],
             "to_grid": [path[0], path[-1]],
@@ -347,62 +393,24 @@ class Samples:
             "to_department": [lead, "none"],
             "lead": [lead, "none"],
             "assisting": [lead],
-            "limit": ["1工作日", "1自然日"],
             "clock": sorted({row.clock for row in pack.limits}) or ["none"],
             "unit": ["U-1", leaf],
             "site": [site.code for site in pack.sites][:1] or ["U-1"],
             "body": [body.code for body in signing] or ["none"],
             "list": [list_hash(policy, body) for body in signing] or ["0" * 64],
-            "by": [self.subject(1)],
             "action": [action.action for action in pack.actions] or ["none"],
-            "document": ["1"],
             "matter": [row.code for row in pack.approvals] or ["none"],
-            "day": ["2026-03-02"],
-            "approval": [self.subject(1)],
             "until": [self.later[:10]],
             "card": sorted({row.card for row in pack.scorecards}) or ["none"],
-            "period": ["2026-Q1", "2026-03"],
-            "hash": ["0" * 64, "1" * 64],
-            "previous": ["0" * 64],
-            "into": [self.subject(1)],
-            "about": [self.subject(1)],
             "campaign": [campaign.code for campaign in pack.campaigns] or ["none"],
-            "draw": [self.subject(1)],
-            "visit": [self.subject(1)],
             "office": [path[0]],
-            "digest": ["0" * 64],
-            "problems": [self.subject(1)],
-            "cases": [self.subject(1)],
-            "via": ["none"],
-            "petition": [self.subject(1)],
-            "petitions": [self.subject(1)],
-            "case": [self.subject(1)],
-            "state": ["1"],
-            "code": ["T-1"],
-            "goal": ["1"],
-            "quantity": ["2"],
-            "counted_in": ["1"],
-            "done": ["1", "2"],
             "due": [self.later[:10]],
-            "items": ["T-1"],
             "target": [target.target for target in pack.targets][:1] or ["none"],
-            "station": ["S-1"],
-            "value": ["1", "2"],
             "device": [watched[0] if watched else "none"],
             "rule": [watched[1] if watched else "none"],
-            "worst": ["1"],
-            "incident": [self.subject(1)],
             "duty": [duty.code for duty in pack.duties] or ["none"],
-            "owners": [leaf],
-            "participants": [leaf],
             "neighbours": [n.code for n in pack.neighbours if policy.home(n.grid) == self.home] or ["none"],
-            "part": [part_subject(self.home, self.subject(0), leaf, 0)],
-            "parts": [part_subject(self.home, self.subject(0), leaf, 0)],
-            "leading": [self.subject(1)],
-            "place": [leaf],
-            "id": [part_subject(self.home, self.subject(0), leaf, 0)],
             "lead_grid": [path[0]],
-            "neighbour": ["none"],
             "post": [post.code for post in (*owing, *near)][:1] or ["none"],
         }
         self.events = {
