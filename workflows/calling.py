@@ -16,12 +16,22 @@
 from schemas import facts
 from schemas.derived_ids import called_subject
 from schemas.kinds import supervision
-from schemas.kinds.supervision import CALLED_FOR, CONTRADICTED, CalledFor, Supervision
+from schemas.kinds.supervision import (
+    CALLED_FOR,
+    CONTRADICTED,
+    CalledFor,
+    Supervision,
+    SupervisionCalledFor,
+    SupervisionContradicted,
+)
 from schemas.members import EventData
-from workflows import holding
-from workflows.case import AWAITED, Clock
+from schemas.refusals import Refusal
+from workflows import effects, holding
+from workflows.case import AWAITED, Clock, Owner
 from workflows.decision import Decision
+from workflows.machine import Speaker
 from workflows.policy.model import RungRow
+from workflows.supervising import refuse_listing, tell_proposed
 
 KIND = supervision.SUPERVISION.name
 MOST_TAKEN = 8
@@ -70,3 +80,30 @@ def called_id(d: Decision, clock: Clock | facts.ClockContradicted, action: str) 
         if other is None or other.state == AWAITED or (isinstance(other.own, Supervision) and other.own.clock):
             break
     return found
+
+
+def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: object) -> Refusal | None:
+    """A rung proposes it about its case, and begins it when that could be known."""
+    action, about = d.rules.actions.get(data.action), d.find(data.about or "")
+    if action is None:
+        return effects.unknown_code("data.action", "action")
+    d.begin_at(data.at)
+    register, at = d.register, d.judged(0)
+    unit = register.standing(data.unit, at)
+    grid = register.standing(about.path[-1], at) if about is not None else unit
+    path = register.path(grid) if grid in register.grids else about.path if about is not None else ()
+    if refused := refuse_listing(d, action, path):
+        return refused
+    level = register.grids[unit].level if unit in register.grids else 0
+    tell_proposed(d, data, action, Owner(unit, level, data.department or ""), path)
+    rung = {name: getattr(data, name) for name in ("clock", "level", "cycle", "target", "rung")}
+    d.tell(SupervisionCalledFor(**rung))
+    return None
+
+
+def be_contradicted(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
+    """The deadline was met whose rung called for it. That is known now, whenever it was met: an office that let the
+    time for its decision pass has missed it."""
+    d.latest = d.arrival
+    d.tell(SupervisionContradicted(at=d.arrival))
+    return None

@@ -17,6 +17,7 @@ from schemas.derived_ids import HOME, home_subject
 from schemas.kinds.home import LISTED, UNLISTED, GridListed, GridUnlisted, Home, Listing
 from schemas.partition import home_of
 from workflows.decision import Decision
+from workflows.periods import Period, last_instant
 from workflows.policy.index import Policy
 
 
@@ -53,3 +54,13 @@ def end(d: Decision) -> None:
     for each in listings_of(d):
         if each.by == d.case.id and each.until > at:
             d.send(to, UNLISTED, GridUnlisted(grid=each.grid, by=d.case.id, at=max(at, each.since)))
+
+
+def list_place(d: Decision, until: int) -> None:
+    """List the grid in which it lies, or the successor of that, up to a day. Of a grid of another home nothing is kept
+    here, and a day that is over lists nothing."""
+    register, since = d.register, d.judged(d.case.judged)
+    grid = register.standing(d.case.path[-1], d.arrival)
+    ends = last_instant(Period("day", until, until), register.clock_of_days)
+    if grid in register.grids and register.home(grid) == home_of(d.case.id) and since <= ends:
+        begin(d, grid, since, ends)

@@ -338,7 +338,9 @@ FACTS: tuple[type[Fact], ...] = (
     SupervisionContested,
     SupervisionUpheld,
 )
-DECIDES = ("supervision.decided", "supervision.refused", "supervision.served")
+DECIDED = "supervision.decided"
+"""What the deciding office says where it takes one on."""
+DECIDES = (DECIDED, "supervision.refused", "supervision.served")
 """What only the deciding office says, before anybody else reads of it."""
 PROPOSES, WITHDRAWS, CONTESTS = "supervision.proposed", "supervision.withdrawn", "supervision.contested"
 """What an assessment says: that its rules propose one, and that they do so no longer."""

@@ -25,26 +25,23 @@
     cleared or revoked. It is cleared once that case has passed its last check, or has ended: closing comes after it.
 11. An action that bans (区域限批) lets nothing be permitted in the grid in which it lies, for as long
     (`workflows.banning`).
+
+How one begins, and which office has it in hand, is in `workflows.supervising`.
 """
 
 from schemas import facts
-from schemas.derived_ids import home_subject
-from schemas.envelope import is_subject
 from schemas.kinds import supervision
 from schemas.kinds.incident import HOLD_LIFTED, HOLD_PLACED, HoldLifted, HoldPlaced
 from schemas.kinds.supervision import (
     CALLED_FOR,
     CONTRADICTED,
+    DECIDED,
     Answered,
-    CalledFor,
-    Contested,
     Decided,
     OfficeNamed,
-    Proposed,
     Raised,
     Reviewed,
     Served,
-    Supervision,
     SupervisionAnswered,
     SupervisionCalledFor,
     SupervisionContested,
@@ -55,12 +52,11 @@ from schemas.kinds.supervision import (
     SupervisionReviewed,
     SupervisionServed,
     SupervisionUpheld,
-    Upheld,
 )
 from schemas.members import EventData
-from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import banning, birth, effects, holding, listing, merging, sla
+from workflows import banning, effects, holding, listing, merging, sla
+from workflows.calling import be_called_for, be_contradicted
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
@@ -68,10 +64,23 @@ from workflows.definitions import incident, service_request
 from workflows.definitions.any_case import ADMITS_OF_ANY, EFFECTS_OF_ANY
 from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
-from workflows.periods import Period, last_instant
-from workflows.policy.csv_tables import parse_day
-from workflows.policy.index import Policy
-from workflows.policy.model import ActionRow
+from workflows.supervising import (
+    bans,
+    contest,
+    holds,
+    is_another,
+    is_of_the_office,
+    kept_by,
+    listed_until,
+    may_contest,
+    may_revoke,
+    may_uphold,
+    name_office,
+    office_upwards,
+    propose,
+    to_office,
+    uphold,
+)
 
 STATES = (
     State(AWAITED, "待到", 1),
@@ -121,15 +130,7 @@ TRANSITIONS = (
     Transition("case.commented", (*OPEN, *SHOWN_ENDS), "="),
 )
 
-DECIDED, RESCINDED = "supervision.decided", "rescinded"
-MOST_YEARS = 5
-"""So far ahead may the day lie up to which a grid is listed."""
-
-
-def kept_by(case: Case) -> Supervision:
-    """What a supervision keeps of its own."""
-    assert isinstance(case.own, Supervision)
-    return case.own
+RESCINDED = "rescinded"
 
 
 def enough(case: Case, data: EventData, speaker: Speaker) -> bool:
@@ -157,193 +158,7 @@ def may_be_contested(case: Case) -> bool:
     return case.state in DECIDED_STATES and not kept_by(case).contested
 
 
-# ---- how it begins ----------------------------------------------------------------------------------------
-
-
-def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) -> Refusal | None:
-    """Tell what is proposed, where it lies, and who would have to answer."""
-    action = d.rules.actions.get(data.action)
-    if action is None:
-        return effects.unknown_code("data.action", "action")
-    if unknown := birth.unknown_site(d.register, data.site):
-        return unknown
-    if data.about is not None and not (is_subject(data.about) and home_of(data.about) == home):
-        remedy = "name a case of another home in data.reference"
-        detail = f"must be the id of a case of the same home, {home}.<UUIDv7>: {remedy}"
-        return Refusal(Reason.INVALID, "data.about", detail)
-    if data.about == home_subject(home):  # to which it could say nothing
-        return Refusal(Reason.INVALID, "data.about", "this is the case of the home itself: name its grid as data.grid")
-    about = d.find(data.about) if data.about else None
-    grid = place_of(d, data, home, about)
-    if isinstance(grid, Refusal):
-        return grid
-    until = listed_until(d, action, data.until)
-    if isinstance(until, Refusal):
-        return until
-    if refused := refuse_listing(d, action, d.register.path(grid)):
-        return refused
-    unit, path = unit_of(d, data, grid, about), d.register.path(grid)
-    tell_proposed(d, data, action, unit, path, site=data.site or "", count=data.count, until=until)
-    return None
-
-
-def listed_until(d: Decision, action: ActionRow, until: str | None) -> int | Refusal:
-    """The last day on which a grid is to be listed; 0 where none is named."""
-    if until is None:
-        return 0
-    if not action.lists:
-        return Refusal(Reason.INVALID, "data.until", "this action lists no grid: leave it out")
-    day = parse_day(until)
-    today = d.register.clock_of_days.local_day(d.judged(0))
-    if not today <= day <= today + MOST_YEARS * 10_000:
-        return Refusal(Reason.INVALID, "data.until", f"must be a day from today on, within {MOST_YEARS} years")
-    return day
-
-
-def refuse_listing(d: Decision, action: ActionRow, path: tuple[str, ...]) -> Refusal | None:
-    """Why nothing can be listed at a path: it lies above the grids of which each has a home."""
-    level = d.register.options.partition_level
-    if not action.lists or len(path) >= level:
-        return None
-    detail = f"grids of level {level} and below are listed: propose it for each of them, in its own home"
-    return Refusal(Reason.INVALID, "data.grid", detail)
-
-
-def tell_proposed(
-    d: Decision,
-    data: Proposed | CalledFor,
-    action: ActionRow,
-    unit: Owner,
-    path: tuple[str, ...],
-    *,
-    site: str = "",
-    count: int = 1,
-    until: int = 0,
-) -> None:
-    """An action is proposed about something that lies at a path, and a unit would have to answer."""
-    d.tell(
-        facts.Born(
-            definition=supervision.SUPERVISION.name,
-            policy=d.rules.hash,
-            by=d.by,
-            path=path,
-            occurred=d.instant,
-            judged=d.judged(0),
-            about=data.about or "",
-            category=action.action,
-            reference=data.reference or "",
-        )
-    )
-    d.tell(
-        SupervisionProposed(
-            unit=unit.grid,
-            department=unit.department,
-            site=site,
-            count=count,
-            answer=action.answer,
-            public=action.public,
-            token=d.token,
-            until=until,
-        )
-    )
-
-
-def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: object) -> Refusal | None:
-    """A rung proposes it about its case, and begins it when that could be known."""
-    action, about = d.rules.actions.get(data.action), d.find(data.about or "")
-    if action is None:
-        return effects.unknown_code("data.action", "action")
-    d.begin_at(data.at)
-    register, at = d.register, d.judged(0)
-    unit = register.standing(data.unit, at)
-    grid = register.standing(about.path[-1], at) if about is not None else unit
-    path = register.path(grid) if grid in register.grids else about.path if about is not None else ()
-    if refused := refuse_listing(d, action, path):
-        return refused
-    level = register.grids[unit].level if unit in register.grids else 0
-    tell_proposed(d, data, action, Owner(unit, level, data.department or ""), path)
-    rung = {name: getattr(data, name) for name in ("clock", "level", "cycle", "target", "rung")}
-    d.tell(SupervisionCalledFor(**rung))
-    return None
-
-
-def place_of(d: Decision, data: Proposed, home: str, about: Case | None) -> str | Refusal:
-    """The grid in which it lies, which must be of its home: the one that is named, that of the case of which it speaks,
-    or that of the department, which lies in the home of the root."""
-    register, at = d.register, d.judged(0)
-    known = register.departments.get(data.department) if data.department else None
-    if data.department and known is None:
-        return effects.unknown_code("data.department", "department")
-    if data.grid is None and about is not None and about.path:
-        return register.standing(about.path[-1], at)
-    if data.grid is None and data.about is None and known is not None:
-        if home != register.root:
-            root = f"{register.root}.<UUIDv7>"
-            return Refusal(Reason.MISROUTED, "subject", f"what is about a department lies in the root: mint {root}")
-        grid = register.standing(known.grid, at)
-        return grid if register.home(grid) == home else home
-    refused = birth.refuse_grid(register, at, data.grid or home, home, "data.grid" if data.grid else "subject")
-    return refused or register.standing(data.grid or home, at)
-
-
-def unit_of(d: Decision, data: Proposed, grid: str, about: Case | None) -> Owner:
-    """Who has to answer: the department, or the grid, or who owns the case of which it speaks."""
-    register, at = d.register, d.judged(0)
-    if data.department:
-        found, department = register.departments[data.department].grid, data.department
-    elif data.grid is None and about is not None and about.owner.grid:
-        found, department = about.owner.grid, about.owner.department
-    else:
-        found, department = grid, ""
-    found = register.standing(found, at)
-    return Owner(found, register.grids[found].level if found in register.grids else 0, department)
-
-
-def name_office(d: Decision, data: Proposed | CalledFor, speaker: Speaker, state: str) -> Refusal | None:
-    """The office that decides gets it first."""
-    kept = kept_by(d.case)
-    upwards = d.register.path(kept.unit) if kept.unit in d.register.grids else ()
-    office = office_upwards(d, upwards if kept.department else upwards[:-1])
-    if office is None:
-        detail = "no post of a grid above the unit may decide this action: say in roles.csv who does"
-        return Refusal(Reason.IMPOSSIBLE, "data.action", detail)
-    d.tell(OfficeNamed(office=office.grid))
-    effects.assign(d, office, "begun")
-    return None
-
-
-def office_upwards(d: Decision, path: tuple[str, ...]) -> Owner | None:
-    """The nearest grid, from the end of a path upwards, in which a post may decide the action of a case."""
-    register = d.register
-    for grid in reversed(path):
-        level = register.grids[grid].level
-        if any(may_decide(register, role, level, d.case.category) for role in register.roles_at(grid, d.arrival)):
-            return Owner(grid, level)
-    return None
-
-
-def may_decide(register: Policy, role: str, level: int, action: str) -> bool:
-    """Whether a role may decide an action at a level."""
-    rows = register.role_rows_at(level, DECIDED, role, supervision.SUPERVISION.name)
-    return any(action in row.categories or not row.categories for row in rows)
-
-
 # ---- who says what besides the roles ----------------------------------------------------------------------
-
-
-def is_of_the_office(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Said by the office that has it in hand, or from above it: never by the unit of itself."""
-    office = d.register.standing(kept_by(d.case).office, d.arrival)
-    if speaker.grid in (d.register.path(office) if office in d.register.grids else ()):
-        return None
-    return Refusal(Reason.FORBIDDEN, "actor", f"this is for the office that has it in hand, {office}, and those above")
-
-
-def is_another(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Nobody decides what he has proposed himself."""
-    if speaker.post != d.case.by:
-        return None
-    return Refusal(Reason.FORBIDDEN, "actor", "nobody decides what he has proposed: another post of the office does")
 
 
 def may_clear(d: Decision, speaker: Speaker) -> Refusal | None:
@@ -358,30 +173,6 @@ def may_clear(d: Decision, speaker: Speaker) -> Refusal | None:
         f"the case of which it speaks, {about.id}, has not passed its last check: it is cleared when that is solved"
     )
     return Refusal(Reason.IMPOSSIBLE, "type", detail)
-
-
-def may_revoke(d: Decision, speaker: Speaker) -> Refusal | None:
-    """The office revokes it; what is cleared, only where it is contested."""
-    return is_of_the_office(d, speaker) if d.case.closed is None else may_uphold(d, speaker)
-
-
-def may_contest(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Who has proposed it asks once whether it stands."""
-    if not kept_by(d.case).contested:
-        return None
-    return Refusal(Reason.IMPOSSIBLE, "type", "whether it stands is asked already, and not decided")
-
-
-def may_uphold(d: Decision, speaker: Speaker) -> Refusal | None:
-    """The office decides whether it stands, where that is asked."""
-    if kept_by(d.case).contested:
-        return is_of_the_office(d, speaker)
-    return Refusal(Reason.IMPOSSIBLE, "type", "nobody asks whether it stands: no assessment has taken it back")
-
-
-def holds(d: Decision) -> bool:
-    """Whether it bars a case from ending, once it is served."""
-    return bool(d.case.about) and d.rules.actions[d.case.category].holds
 
 
 def may_add(d: Decision, speaker: Speaker) -> Refusal | None:
@@ -433,25 +224,10 @@ def serve(d: Decision, data: Served, speaker: Speaker) -> Refusal | None:
     if kept.served is None and holds(d):
         d.send(d.case.about, HOLD_PLACED, HoldPlaced(by=d.case.id))
     if kept.served is None and kept.until:
-        list_place(d, kept.until)
+        listing.list_place(d, kept.until)
     if kept.served is None and bans(d):
         banning.begin(d)
     return None
-
-
-def bans(d: Decision) -> bool:
-    """Whether nothing is permitted where it lies while it is in force."""
-    return d.rules.actions[d.case.category].bans
-
-
-def list_place(d: Decision, until: int) -> None:
-    """List the grid in which it lies, or the successor of that, up to a day. Of a grid of another home nothing is kept
-    here, and a day that is over lists nothing."""
-    register, since = d.register, d.judged(d.case.judged)
-    grid = register.standing(d.case.path[-1], d.arrival)
-    ends = last_instant(Period("day", until, until), register.clock_of_days)
-    if grid in register.grids and register.home(grid) == home_of(d.case.id) and since <= ends:
-        listing.begin(d, grid, since, ends)
 
 
 def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
@@ -487,33 +263,6 @@ def raise_level(d: Decision, data: Raised, speaker: Speaker) -> Refusal | None:
             sla.stop(d, clock)
     d.tell(facts.Reworked(cycle=d.case.cycle + 1))
     d.tell(SupervisionRaised(office=office.grid, was=was, by=d.by))
-    return None
-
-
-def contest(d: Decision, data: Contested, speaker: Speaker) -> Refusal | None:
-    """Its ground has gone: the office is asked. Nothing else changes by it."""
-    office = d.register.standing(kept_by(d.case).office, d.arrival)
-    d.tell(SupervisionContested(office=office, by=d.by, hash=data.hash))
-    return None
-
-
-def uphold(d: Decision, data: Upheld, speaker: Speaker) -> Refusal | None:
-    """It stands."""
-    d.tell(SupervisionUpheld(by=d.by, reason=data.reason, token=d.token))
-    return None
-
-
-def to_office(d: Decision, why: str) -> None:
-    """The office that has it in hand goes on with it."""
-    grid = d.register.standing(kept_by(d.case).office, d.arrival)
-    effects.assign(d, Owner(grid, d.register.grids[grid].level), why)
-
-
-def be_contradicted(d: Decision, data: EventData, speaker: Speaker) -> Refusal | None:
-    """The deadline was met whose rung called for it. That is known now, whenever it was met: an office that let the
-    time for its decision pass has missed it."""
-    d.latest = d.arrival
-    d.tell(SupervisionContradicted(at=d.arrival))
     return None
 
 

@@ -1,8 +1,7 @@
 """Lints what a pack says of supervision (督办): its actions, who decides each, and the rows that select them."""
 
-from schemas.kinds.supervision import MOST_COUNTED
+from schemas.kinds.supervision import DECIDED, MOST_COUNTED
 from workflows.definitions import DEFINITIONS, OF_ACTIONS, OF_APPROVALS
-from workflows.definitions.supervision import DECIDED
 from workflows.policy.lint.context import LintContext, one_of
 from workflows.policy.model import BEAR, MOST_FEN, ActionRow
 
