@@ -28,6 +28,7 @@ MOVES = {
     "ended": ("办结", "ended"),
     "copied": ("抄送", "copy"),
     "moved": ("进展", "moved on"),
+    "published": ("公开", "told in public"),
     "daily": ("每日进展", "moves of the day"),
 }
 """What a notice says, by the move that it tells of."""

@@ -12,12 +12,13 @@
 
 from schemas import facts
 from schemas.kinds.petition import PetitionCaseOver
-from schemas.kinds.supervision import SupervisionContested
+from schemas.kinds.supervision import Supervision, SupervisionContested, SupervisionServed
+from schemas.members import Own
 from workflows import exemptions, holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
 from workflows.definitions import DEFINITIONS
-from workflows.policy.moves import ASKED, MEANS, MOVES, TO_ACT
+from workflows.policy.moves import ASKED, MEANS, MOVES, PUBLISHED, TO_ACT
 
 
 def give(d: Decision) -> None:
@@ -84,7 +85,15 @@ def meaning(d: Decision) -> list[str]:
         found.add("moved")
     if facts.Copied in told:
         found.add("copied")
+    first = SupervisionServed in told and told[SupervisionServed].first
+    if is_public(d.case.own) and (first or (moved and now.terminal)):
+        found.add(PUBLISHED)
     return [move for move in MOVES if move in found] if len(found) > 1 else [*found]
+
+
+def is_public(own: Own | None) -> bool:
+    """Whether a case is an act against an enterprise that is told in public, and was served."""
+    return isinstance(own, Supervision) and own.public and bool(own.site) and own.served is not None
 
 
 def hears(d: Decision, post: str) -> bool:

@@ -9,7 +9,7 @@ from schemas.facts import Copied, Unit
 from schemas.kinds.responsibility import Responsibility
 from workflows.case import Case, Owner
 from workflows.policy.index import Policy
-from workflows.policy.model import Category
+from workflows.policy.model import BANK, Category
 from workflows.policy.registers import AuthorityRow
 from workflows.responsibility import told_of_change
 
@@ -154,9 +154,9 @@ def recipients(
 
     Words are holder, holder_chief, owner, owner_chief, reporter, handler, sponsor, upper_chief, supervisor, office; for
     a notice also copied, assisting (units that assist the owner), checkers (levels that owe a check), neighbour (who is
-    written to outside the register) and signers (who sign a list). A row that names the holder or its chief means those
-    above it; one that names neither counts from the owner. Above a post that holds the case is the chief of its grid,
-    and above that chief the one of the next grid.
+    written to outside the register), signers (who sign a list) and bank (those of the grids in which the place lies).
+    A row that names the holder or its chief means those above it; one that names neither counts from the owner. Above a
+    post that holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
     owner, held = case.owner, holder.grid
     base = held if "holder" in words or "holder_chief" in words else owner.grid
@@ -195,6 +195,8 @@ def recipients(
                     posts += hands_of(ancestor(case.path, level), "", register)
             case "signers":
                 posts += told_of_change(register, case.own.body) if isinstance(case.own, Responsibility) else ()
+            case "bank":
+                posts += [post for code in case.path for post in register.posts_at(code, BANK)]
             case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
     found = dict.fromkeys(posts)

@@ -22,6 +22,7 @@ Grid = Annotated[str, QueryParameter(description="Code of a grid: what lies in i
 Since = Annotated[
     str, QueryParameter(description="RFC 3339 with a zone: acts that were served, or have ended, from this instant on.")
 ]
+Act = Annotated[str, QueryParameter(description="The act of this supervision alone: `case` of a line of the feed.")]
 PostCode = Annotated[
     str, QueryParameter(description="The post of a bank that reads, where the principal speaks for several.")
 ]
@@ -47,13 +48,14 @@ async def violations(
     request: Request[Principal, Any, Any],
     context: NamedDependency[DoorContext],
     since: Since = "",
+    supervision: Act = "",
     post: PostCode = "",
 ) -> ViolationPage:
     """Acts against enterprises that are told in public (信用信息共享, M123), of the grid of a bank's post and below.
     Only a principal that speaks for a post with the role `bank` reads it. Each reading is in the audit before it is
     answered."""
-    question, reader, now = ViolationQuestion(since=since, post=post), request.user, context.now()
-    policies = context.policies
+    question = ViolationQuestion(since=since, supervision=supervision, post=post)
+    reader, now, policies = request.user, context.now(), context.policies
     try:
         found = await context.read(lambda connection: violation_page(connection, policies, question, reader, now))
     except NoBank as error:

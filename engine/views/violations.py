@@ -18,6 +18,7 @@ from engine.views.questions import BadQuestion, Unanswerable, parse_instant
 from schemas.kinds.supervision import Supervision
 from workflows.case import Case
 from workflows.definitions.supervision import RESCINDED
+from workflows.notices import is_public
 from workflows.policy.model import BANK, Post
 from workflows.reading import READS_EVERYTHING
 
@@ -25,10 +26,11 @@ Standing = Literal["in_force", "ended", "revoked"]
 
 
 class ViolationQuestion(Struct, frozen=True, kw_only=True):
-    """What has been served, or has ended, from an instant on (RFC 3339); empty: all. `post`: the one that reads, where
-    the principal speaks for several banks."""
+    """What has been served, or has ended, from an instant on (RFC 3339); empty: all. `supervision`: that act alone.
+    `post`: the one that reads, where the principal speaks for several banks."""
 
     since: str = ""
+    supervision: str = ""
     post: str = ""
 
 
@@ -76,7 +78,7 @@ def violation_page(
     found = [
         (case, case.own)
         for case in supervisions(connection, prefix_of(names, grid), now, READS_EVERYTHING)
-        if isinstance(case.own, Supervision) and case.own.site and case.own.public and case.own.served is not None
+        if isinstance(case.own, Supervision) and is_public(case.own) and question.supervision in ("", case.id)
     ]
     recent = [each for each in found if max(each[1].served or 0, each[0].closed or 0) >= since]
     recent.sort(key=lambda each: (each[1].served or 0, each[0].id))

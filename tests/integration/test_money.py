@@ -25,7 +25,7 @@ from engine.views.deductions import DeductionQuestion, deduction_page
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, changed, event, subject
 from tests.support.serving import Served, prepared, served, tell
 from tests.support.settings_files import put_file
-from workflows.policy.model import CampaignRow, Post
+from workflows.policy.model import CampaignRow, NoticeRow, Post
 
 OUTLETS, LISTED, LETTER, VETO = (subject("WY01", 10), subject("WY01", 11), subject("WY01", 12), subject("WY01", 13))
 IN_CAMPAIGN, OUTSIDE = subject("WY01", 1), subject("WY01", 2)
@@ -73,8 +73,9 @@ def begin(engine: Engine, then: int) -> None:
     banks = (Post("BANK", "Bank", "bank", "WY"), Post("BANK-2", "Another bank", "bank", "XA"))
     year = pack.clock_of_days.local_day(then + 14 * HOUR) // 10_000
     cards = tuple(replace(row, year=year) for row in pack.pack.scorecards)
+    notices = (*pack.pack.notices, NoticeRow("published", ("bank",), "supervision"))
     campaign = CampaignRow("clear-sky", "蓝天行动", "Clear sky")
-    rules = changed(pack, posts=(*pack.pack.posts, *banks), campaigns=(campaign,), scorecards=cards)
+    rules = changed(pack, posts=(*pack.pack.posts, *banks), campaigns=(campaign,), scorecards=cards, notices=notices)
     engine.install(rules.pack, then)
     engine.drain()
     supervised(engine, OUTLETS, then + HOUR, "XA-OFFICE", action="deduction", grid="WY01", site="SITE-1", count=3)
@@ -96,6 +97,7 @@ def test_money_banks_vetoes_and_campaigns(database_url: str, tmp_path: Path) -> 
         with served(engine) as door:
             of_charges(door, engine, then)
             of_banks(door, engine)
+            of_subscriptions(door, engine)
             of_campaigns(door)
         of_vetoes(engine, then)
         engine.drain()
@@ -152,6 +154,34 @@ def of_banks(door: Served, engine: Engine) -> None:
     with engine.database.read() as connection:
         rows = audit.listed(connection, act="violations.read")
     assert [(row.who, row.object) for row in reversed(rows)] == [("bank:BANK", "WY")] * 3 + [("banks:BANK-2", "XA")]
+
+
+def of_subscriptions(door: Served, engine: Engine) -> None:
+    """A bank subscribes to what the feed has, and to nothing else; which enterprise it is stands in the feed."""
+    wanted = {"name": "credit", "posts": ["BANK"], "moves": ["published"]}
+
+    def made(name: str) -> httpx.Response:
+        head = {"Authorization": f"Bearer {TOKENS[name]}"}
+        return door.client.post("/v1/subscriptions", json=wanted, headers=head)
+
+    assert made("street").json()["field"] == "posts", "nobody else asks for what a bank is told"
+    subscription = made("bank").json()["subscription"]
+    epoch = subscription["place"].partition("-")[0]
+    lines = f"/v1/subscriptions/{subscription['id']}/lines"
+    page = asked(door, "bank", lines, place=f"{epoch}-0", limit="500")
+    told = [(line["case"], line["category"], line["on"], [*line["recipients"]]) for line in page.json()["lines"]]
+    assert told == [
+        (OUTLETS, "deduction", "published", ["BANK"]),
+        (LISTED, "blacklist", "published", ["BANK"]),
+        (OUTLETS, "deduction", "published", ["BANK"]),
+    ], "served, served, revoked; not the letter, which is not public, nor the veto, which is about no enterprise"
+    assert "SITE-" not in page.text
+    [opened] = asked(door, "bank", "/v1/violations", supervision=told[-1][0]).json()["violations"]
+    assert (opened["site"], opened["standing"]) == ("SITE-1", "revoked")
+    assert asked(door, "bank", "/v1/violations", supervision=LETTER).json()["violations"] == []
+    with engine.database.read() as connection:
+        assert audit.listed(connection, act="subscription.made")[0].who.startswith("bank")
+        assert audit.listed(connection, act="violations.read")[0].who == "bank:BANK"
 
 
 def of_campaigns(door: Served) -> None:

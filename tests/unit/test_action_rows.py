@@ -188,6 +188,22 @@ def test_a_notice_names_an_action(category: str, finds: int):
     assert len(errors) == 2 * finds + 1 and "assigned stands in row" in errors[0]
 
 
+def test_a_bank_is_told_of_what_is_public_alone_and_a_pack_with_one_says_so():
+    files = texts()
+    files["posts.csv"] = TEXTS["posts.csv"] + "B,Bank,bank,T\n"
+    made = compile_rows(files)
+    assert made.pack is not None, made.problems
+    silent = "supervision: nobody is told of published"
+    assert [line for line in told(lint(made.pack, 0, made.rows)) if "published" in line and silent in line]
+    files["notices.csv"] += "published,bank\nassigned,holder;bank\n"
+    made = compile_rows(files)
+    assert made.pack is not None
+    found = told(lint(made.pack, 0, made.rows))
+    assert not [line for line in found if silent in line]
+    [refused] = [line for line in found if line.startswith("error") and "bank" in line]
+    assert "tell: a bank is told of acts that are told in public alone" in refused
+
+
 def test_rows_for_an_action_go_before_those_for_all_and_a_kind_before_them():
     rungs = (
         RungRow("response", "due", "at", tell=("holder",)),

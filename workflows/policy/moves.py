@@ -7,12 +7,14 @@ from schemas import facts
 from schemas.joint import PartReturned
 from schemas.kinds.petition import PetitionCaseOver
 from schemas.kinds.responsibility import ResponsibilityChanged
-from schemas.kinds.supervision import SupervisionContested
+from schemas.kinds.supervision import SupervisionContested, SupervisionServed
 from schemas.members import Fact
 from workflows.policy.model import NoticeRow
 
 ASKED = "asked"
 """The move by which something is proposed that somebody above decides."""
+PUBLISHED = "published"
+"""The move by which an act against an enterprise that is told in public is in force, or is no more (M123)."""
 MEANS: dict[str, tuple[type[Fact], ...]] = {
     "returned": (facts.Returned,),
     "reassigned": (facts.Assigned,),
@@ -33,6 +35,7 @@ MEANS: dict[str, tuple[type[Fact], ...]] = {
     "ended": (facts.Moved, facts.SurvivorEnded, PetitionCaseOver),
     "copied": (facts.Copied,),
     "moved": (facts.Moved,),
+    PUBLISHED: (SupervisionServed, facts.Moved),
 }
 MOVES = tuple(MEANS)
 """What a step may mean to somebody. Of several that reach a post the first one counts."""

@@ -42,7 +42,7 @@ TELL = (
     "supervisor",
     "office",
 )
-TELL_OF_MOVES = (*TELL, "copied", "assisting", "checkers", "neighbour", "signers")
+TELL_OF_MOVES = (*TELL, "copied", "assisting", "checkers", "neighbour", "signers", BANK)
 """Whom a notice may tell: also those of the case who are told of no deadline."""
 TRIGGERS = tuple(trigger_of(event_type) for event_type in EVENT_TYPES)
 _MEMBERS = {trigger_of(event_type): set(data.__struct_fields__) for event_type, data in EVENT_TYPES.items()}

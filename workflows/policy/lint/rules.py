@@ -34,8 +34,8 @@ from workflows.policy.lint.context import (
     overlap,
 )
 from workflows.policy.lint.fixings import held
-from workflows.policy.model import NO_DEADLINE, LimitRow, RoleRow
-from workflows.policy.moves import ASKED, MOVES
+from workflows.policy.model import BANK, NO_DEADLINE, LimitRow, RoleRow
+from workflows.policy.moves import ASKED, MOVES, PUBLISHED
 from workflows.policy.settings import FILE
 
 CATEGORIES, LIMITS, RUNGS, ROLES_FILE = "categories.csv", "limits.csv", "rungs.csv", "roles.csv"
@@ -235,12 +235,17 @@ def lint_notices(context: LintContext) -> None:
             if word not in TELL_OF_MOVES:
                 remedy = one_of(TELL_OF_MOVES, len(TELL_OF_MOVES))
                 context.error(NOTICES, index, "tell", f"{word!r} is nobody that can be told", remedy)
+            elif word == BANK and row.on != PUBLISHED:
+                remedy = f"take the word out, and add a row for {PUBLISHED}"
+                context.error(NOTICES, index, "tell", "a bank is told of acts that are told in public alone", remedy)
     everywhere = {(kind, move): index for (kind, of, move), index in seen.items() if not of}
     told = {key for key, index in everywhere.items() if context.pack.notices[index].tell}
     asks = any(row.trigger in (*PROPOSALS, *EXEMPTIONS) for row in context.pack.roles)
+    banks = [post for post in context.pack.posts if post.role == BANK and not (post.vacant or post.machine)]
     for name, definition in DEFINITIONS.items() if seen else ():
         own = {move for kind, move in everywhere if kind == name}  # a row of its own that names nobody is meant so
-        silent = [m for m in MOVES if m not in own and ("", m) not in told and (m != ASKED or asks)]
+        asked = {ASKED: asks, PUBLISHED: bool(definition.of_actions and banks)}
+        silent = [m for m in MOVES if m not in own and ("", m) not in told and asked.get(m, True)]
         if silent and not context.has_none_of(definition):
             text = f"{name}: nobody is told of {', '.join(silent)}"
             context.problems.warning(NOTICES, 0, "on", text, "add a row for each, if somebody should be")
