@@ -7,6 +7,9 @@
 4. Once for each local day that is over, a published sheet is computed as of the end of that day, if something of its
    cases has arrived since. Where a score or a place has changed, that sheet is the proposal of a restatement.
 5. What was said in this process is not said again; what it did not live to see is read from the store.
+6. Its ids can be foretold. Where others have begun a case under one of them, it goes on with the next that follows.
+7. What it says of a proposal may be too late: an office decides what is about to be withdrawn, or somebody takes an id.
+   So it looks again, once an hour of the log, until each proposal stands and none that is undecided is taken back.
 """
 
 import logging
@@ -29,11 +32,20 @@ from engine.views.questions import BadQuestion
 from engine.views.stored_sheets import proposals_of, read_stored, row_of, sheet_of
 from schemas.instants import written
 from schemas.kinds.assessment import COMPUTED, Assessment
-from schemas.kinds.supervision import CONTESTS, PROPOSES, RESTATED, WITHDRAWS
+from schemas.kinds.supervision import CONTESTS, PROPOSES, RESTATED, SUPERVISION, WITHDRAWS
 from schemas.partition import partition_of
 from workflows.assessment.cards import Card, card_of
-from workflows.assessment.filed import FiledSheet, Still, digest, filed, outcome
-from workflows.case import Case
+from workflows.assessment.filed import (
+    MOST_TAKEN,
+    FiledSheet,
+    Still,
+    digest,
+    filed,
+    is_taken,
+    outcome,
+    subject_of,
+)
+from workflows.case import AWAITED, Case
 from workflows.case import decode as decode_case
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.definitions import supervision
@@ -42,7 +54,9 @@ from workflows.policy.model import Post
 
 log = logging.getLogger(__name__)
 
-MINUTE_MS = 60_000
+MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+DONE = float("inf")
+"""No instant: nothing of a published sheet is to be looked at again."""
 
 
 class Assessor:
@@ -54,7 +68,8 @@ class Assessor:
         self.policies = Policies()
         self.clocks = Clocks()
         self.said = set[str]()  # ids of events
-        self.followed = set[tuple[str, str]]()  # published sheets whose proposals have been looked through
+        self.voices = set[str]()  # the posts by which it speaks, or spoke under an earlier pack
+        self.follow_at = dict[tuple[str, str], float]()  # published sheets: from when on proposals are looked through
         self.looked = dict[str, int]()  # by case: the end of the last local day (ms) for which it was looked at
         self.seen: tuple[object, ...] = ()  # what the last turn saw, where nothing followed from it
         self.left_out = set[str]()  # cases that cannot be assessed, each told once
@@ -75,6 +90,16 @@ class Assessor:
                 return 0
             found = self.due(connection, home, known)
             cases = read(connection, found)
+            for taken in range(1, MOST_TAKEN):
+                others = {id_: found.pop(id_) for id_, case in cases.items() if id_ in found and is_taken(case)}
+                if not others:
+                    break
+                moved = [
+                    each._replace(subject=subject_of(register, each.card, each.since, taken))
+                    for each in others.values()
+                ]
+                found |= {each.subject: each for each in moved}
+                cases |= read(connection, [each.subject for each in moved])
         for subject, each in sorted(found.items()):
             try:
                 self.assess(each, cases.get(subject), register, post, known)
@@ -87,6 +112,7 @@ class Assessor:
         """What is to be assessed by now, under all packs that were active in the partition of the root's home."""
         activated = activations_of(home)
         registers = [self.policies.get(connection, each) for each in dict.fromkeys(hash_ for hash_, _ in activated)]
+        self.voices.update(post.code for each in registers if (post := sayings.voice_of(each)) is not None)
         found = cards.due(registers, activated[0][1], known) if activated else {}
         return {subject: each for subject, each in found.items() if subject not in self.left_out}
 
@@ -100,8 +126,9 @@ class Assessor:
         own = case.own if case is not None else None
         if not isinstance(own, Assessment):
             return self.compute(each, None, active, post, each.as_of)
-        if own.published and (each.subject, own.published) not in self.followed:
-            self.follow(each, own, post)
+        if own.published and self.follow_at.get((each.subject, own.published), 0) <= known:
+            done = self.follow(each, own, post)
+            self.follow_at[each.subject, own.published] = DONE if done else known + HOUR_MS
         if own.standing:
             return self.compute(each, own, active, post, own.as_of)
         days = active.clock_of_days
@@ -159,33 +186,43 @@ class Assessor:
 
     # ---- what follows ---------------------------------------------------------------------------------------
 
-    def follow(self, each: Assessed, own: Assessment, post: Post) -> None:
-        """Say what the published sheet proposes, and take back what an earlier one had proposed."""
+    def follow(self, each: Assessed, own: Assessment, post: Post) -> bool:
+        """Say what the published sheet proposes, and take back what an earlier one had proposed. Whether all of that
+        has come to pass."""
         with self.database.read() as connection:
             stored = read_stored(connection, self.policies, own.published)
             if stored is None:
-                return
+                return True
             _, register, card = stored
             meant = {(sayings.rule_of(p), p.subject): p for p in proposals_of(connection, stored)}
             known = self.proposed(connection, each, register, card, [score.subject for score in stored.sheet.scores])
+        done = True
         for (rule, unit), proposal in meant.items():
             before = known.get((rule, unit), [])
-            if proposal.action not in register.actions or (before and not supervision.is_taken_back(before[-1])):
+            own_ones = [case for case in before if self.is_own(case)]
+            if proposal.action not in register.actions or (own_ones and not supervision.is_taken_back(own_ones[-1])):
                 continue  # nobody is hit twice by a rule in a period; one that was withdrawn undecided hit nobody
+            done = False
             subject = sayings.proposal_subject(register, each, card.subjects, rule, unit, len(before))
             id_ = "/".join((each.card, each.period, rule, unit, str(len(before))))
             data = sayings.proposed_data(register, each, card.subjects, proposal)
             self.tell(PROPOSES, subject, id_, post, stored.sheet.as_of, data)
         for key, attempts in known.items():
-            if key not in meant and attempts[-1].by == post.code:
-                self.take_back(attempts[-1], stored.sheet, post)
-        self.followed.add((each.subject, own.published))
+            own_ones = [case for case in attempts if self.is_own(case)]
+            if key not in meant and own_ones and own_ones[-1].by == post.code:
+                self.take_back(own_ones[-1], stored.sheet, post)
+                done = done and not supervision.is_undecided(own_ones[-1])
+        return done
+
+    def is_own(self, case: Case) -> bool:
+        """Whether a case that stands under the id of a proposal is one: proposed by this assessor."""
+        return case.definition == SUPERVISION.name and case.by in self.voices
 
     def proposed(
         self, connection: Connection, each: Assessed, register: Policy, card: Card, units: Iterable[str]
     ) -> dict[tuple[str, str], list[Case]]:
-        """The supervisions that the rules of a card have proposed for its units in a period, with those before them
-        that were withdrawn."""
+        """What stands under the ids of what the rules of a card propose for its units in a period, one after the other:
+        the supervisions that were proposed, and what others have begun there."""
         rules = [f"{row.when}:{row.action}" for row in card.consequences]
         asked = {(rule, unit): list[Case]() for unit in units for rule in rules}
         open_ = set(asked)
@@ -193,7 +230,7 @@ class Assessor:
             ids = {sayings.proposal_subject(register, each, card.subjects, *key, len(asked[key])): key for key in open_}
             found = read(connection, ids)
             open_ = set()
-            for subject, case in found.items():
+            for subject, case in ((id_, case) for id_, case in found.items() if case.state != AWAITED):
                 asked[ids[subject]].append(case)
                 open_.add(ids[subject])
         return {key: cases for key, cases in asked.items() if cases}

@@ -53,7 +53,8 @@ def rule_of(each: Proposal) -> str:
 
 def proposal_subject(register: Policy, of: Assessed, subjects: str, rule: str, unit: str, again: int = 0) -> str:
     """The id of the supervision that a rule of a card proposes for a unit in a period: in the home of the unit's grid,
-    of a department's in the root's. `again`: how often one before it was withdrawn undecided."""
+    of a department's in the root's. `again`: how many cases stand under the ids before it,
+    withdrawn ones and those of others."""
     home = register.root if subjects == "department" else register.home(grid_of(register, subjects, unit))
     row = "/".join((of.card, rule, *([str(again)] if again else [])))
     return derived_subject(home, "supervision", row, unit, of.since, register.clock_of_days.day_start(of.since))

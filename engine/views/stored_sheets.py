@@ -28,7 +28,16 @@ from schemas.kinds.assessment import Assessment
 from workflows import case as cases
 from workflows.assessment.cards import Card, card_of
 from workflows.assessment.consequences import Proposal, propose
-from workflows.assessment.filed import FiledSheet, body_of, decode, digest, period_text, subject_of
+from workflows.assessment.filed import (
+    MOST_TAKEN,
+    FiledSheet,
+    body_of,
+    decode,
+    digest,
+    is_taken,
+    period_text,
+    subject_of,
+)
 from workflows.assessment.scoring import Sheet, score
 from workflows.policy.index import Policy
 from workflows.reading import READS_EVERYTHING, Readable
@@ -121,8 +130,11 @@ def record_of(
     """The case in which the sheet of a card and a period is commented on and signed; None: there is none, or it is not
     read."""
     register = active_names(connection, policies).register
-    body = incident_queries.read_case(connection, subject_of(register, page.card, int(page.since.replace("-", ""))))
-    case = None if body is None else cases.decode(body)
+    first = int(page.since.replace("-", ""))
+    ids = [subject_of(register, page.card, first, taken) for taken in range(MOST_TAKEN)]
+    found = incident_queries.read_cases(connection, ids)
+    known = (cases.decode(found[id_].encode()) for id_ in ids if id_ in found)
+    case = next((each for each in known if not is_taken(each)), None)
     if case is None or not readable.reads_case(case) or not isinstance(case.own, Assessment):
         return None
     return SheetRecord(case.id, case.state, case.own.hash, case.own.published)

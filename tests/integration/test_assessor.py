@@ -16,8 +16,9 @@ import pytest
 from msgspec.structs import replace
 
 from consumers.assessing.assessor import Assessor
+from consumers.assessing.cards import Assessed
 from consumers.assessing.loop import AssessorLoop
-from consumers.assessing.sayings import voice_of
+from consumers.assessing.sayings import proposal_subject, voice_of
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
 from engine import admission
@@ -31,7 +32,7 @@ from engine.store.sql import execute
 from engine.views.assessment import AssessmentQuestion, assessment_page
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable
-from engine.views.stored_sheets import row_of, stored_page
+from engine.views.stored_sheets import record_of, row_of, stored_page
 from engine.writer import Writer
 from gridpatrol.run.assessing import assess_all
 from lab import runs
@@ -72,9 +73,9 @@ def case_of(line: Line, id_: str = CASE) -> Case | None:
     return decode_case(body.encode()) if body is not None else None
 
 
-def own_of(line: Line) -> Assessment:
+def own_of(line: Line, id_: str = CASE) -> Assessment:
     """What the assessment keeps."""
-    case = case_of(line)
+    case = case_of(line, id_)
     assert case is not None and isinstance(case.own, Assessment)
     return case.own
 
@@ -90,6 +91,11 @@ def supervisions(line: Line) -> dict[tuple[str, str], Case]:
         assert (case.own.unit, case.category) not in found  # nobody is hit twice
         found[case.own.unit, case.category] = case
     return found
+
+
+def due_one() -> Assessed:
+    """The quarter as the assessor knows it."""
+    return Assessed(CASE, QUARTER.card, QUARTER.period, 20260101, 20260331, 0)
 
 
 def said_by_assessor(line: Line) -> list[str]:
@@ -136,11 +142,11 @@ def moved(line: Line, when: int, *homes: str) -> None:
         work(line, when, "report.submitted", HOTLINE, case=subject(home, when // HOUR % 10_000), **told)
 
 
-def published(line: Line, when: int) -> None:
+def published(line: Line, when: int, case: str = CASE) -> None:
     """The current sheet is commented on and signed."""
-    hash_ = own_of(line).hash
-    work(line, when, "assessment.commented", "XA-OFFICE", case=CASE, hash=hash_, note="…")
-    work(line, when, "assessment.published", "XA-CHIEF", case=CASE, hash=hash_)
+    hash_ = own_of(line, case).hash
+    work(line, when, "assessment.commented", "XA-OFFICE", case=case, hash=hash_, note="…")
+    work(line, when, "assessment.published", "XA-CHIEF", case=case, hash=hash_)
 
 
 @contextmanager
@@ -248,11 +254,15 @@ def test_what_a_published_sheet_proposes_is_proposed_once_and_taken_back_when_it
         moved(line, AFTER)
         assess_all(engine)
         assert supervisions(line) == {}  # nothing is proposed by what nobody has signed
+        foretold = proposal_subject(TOWN, due_one(), "grid", "last:1@2:exposure", WORST)
+        told = {"category": BARE, "source": "hotline", "grid": f"{WORST}-01"}
+        work(line, AFTER, "report.submitted", HOTLINE, case=foretold, **told)  # nobody escapes by taking its id
         first = own_of(line).hash
         published(line, AFTER + HOUR)
         assess_all(engine)
         proposed = supervisions(line)
         assert set(proposed) == {(WORST, "exposure"), (WORST, "watch")}
+        assert foretold not in {each.id for each in proposed.values()}
         assert assess_all(engine) == 0
         decided = proposed[WORST, "exposure"]
         for trigger in ("supervision.decided", "supervision.served", "supervision.cleared"):
@@ -277,6 +287,10 @@ def test_what_a_published_sheet_proposes_is_proposed_once_and_taken_back_when_it
         assert {key for key, each in after.items() if each.state == "proposed"} == meant
         assert assess_all(engine) == 0
         work(line, LATER + 2 * HOUR, "supervision.revoked", "XA-OFFICE", case=decided.id, reason="restated")
+        dropped = supervisions(line)["WY01", "exposure"].id
+        work(line, LATER + 3 * HOUR, "supervision.decided", "XA-OFFICE", case=dropped)
+        work(line, LATER + 4 * HOUR, "supervision.revoked", "XA-OFFICE", case=dropped, reason="error")
+        assert assess_all(engine) == 0  # what an office has dropped before it was served is not proposed again
 
         assert verify(engine.database) == []
         assert replayed_beside(engine, tmp_path) == []
@@ -290,6 +304,48 @@ def test_what_a_published_sheet_proposes_is_proposed_once_and_taken_back_when_it
         broken = [line_.replace(b'\\"form\\":1', b'\\"form\\":2') if b'{"sheet"' in line_ else line_ for line_ in log]
         with pytest.raises(LogMismatch, match="sheet is not what its hash says"):
             list(LogLines(broken, unchecked=True))
+
+
+def test_who_takes_the_id_of_an_assessment_or_decides_what_is_taken_back_changes_nothing(tmp_path: Path) -> None:
+    with town(f"sqlite:///{tmp_path / 'town.db'}") as line:
+        engine, database = line.engine, line.engine.database
+        told = {"category": BARE, "source": "hotline", "grid": "XA"}
+        work(line, AFTER, "report.submitted", HOTLINE, case=CASE, **told)  # its id could be foretold
+        moved(line, AFTER)
+        assert assess_all(engine) == 3
+        case = subject_of(TOWN, QUARTER.card, 20260101, 1)
+        with database.read() as connection:
+            record = record_of(connection, Policies(), assessment_page(connection, Policies(), QUARTER, LATER))
+        assert record is not None and (record.case, record.hash) == (case, own_of(line, case).hash)
+        published(line, AFTER + HOUR, case)
+        assert assess_all(engine) == 2
+
+        check_offline(line, AFTER + 3 * HOUR)
+        moved(line, LATER)
+        assert assess_all(engine) == 1
+        work(line, LATER + HOUR, "assessment.restated", "XA-CHIEF", case=case, hash=own_of(line, case).hash)
+        said: list[bytes] = []
+        assessor = Assessor(database, said.append)
+        assessor.turn()
+        decided = supervisions(line)[WORST, "exposure"]
+        work(line, LATER + 2 * HOUR, "supervision.decided", "XA-OFFICE", case=decided.id)  # before that is heard
+        letters = len(line.letters())
+
+        def hear(when: int) -> None:
+            admitted = [admission.admit(raw, ASSESSOR, 1) for raw in said]
+            engine.append([each[0] for each in admitted if not isinstance(each, Refusal)], when)
+            engine.drain()
+            said.clear()
+
+        hear(LATER + 2 * HOUR)
+        assert len(line.letters()) == letters + 1 and case_of(line, decided.id).state == "approved"  # type: ignore[union-attr]
+        moved(line, LATER + 5 * HOUR)
+        assert assessor.turn() == 1
+        hear(LATER + 5 * HOUR)
+        shown = supervisions(line)[WORST, "exposure"].own
+        assert isinstance(shown, Supervision) and shown.contested
+        moved(line, LATER + 8 * HOUR)
+        assert assessor.turn() == assess_all(engine) == 0
 
 
 def test_a_halted_partition_is_named_and_the_sheet_is_computed_anew_when_it_goes_on(database_url: str) -> None:

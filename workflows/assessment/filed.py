@@ -10,13 +10,19 @@ import msgspec
 from msgspec import Struct, structs
 
 from schemas.derived_ids import derived_subject
+from schemas.kinds.assessment import Assessment
 from workflows.assessment.scoring import Sheet
+from workflows.case import AWAITED, Case
 from workflows.clocks.calendar import day_number, day_of_number
 from workflows.figures import period_bounds
 from workflows.policy.index import Policy
 
 MONTHS_OF = {"Q": 3, "H": 6}
 """The months of a period, by the letter with which it is written: `2026-Q3`."""
+
+
+MOST_TAKEN = 8
+"""So many ids of an assessment are looked at, where others have taken them."""
 
 
 class FiledSheet(Sheet, frozen=True, kw_only=True, omit_defaults=True):
@@ -76,10 +82,17 @@ def period_text(period: str, first: int) -> str:
     return f"{year}-{letter}{(month - 1) // MONTHS_OF[letter] + 1}"
 
 
-def subject_of(register: Policy, card: str, first: int) -> str:
-    """The id of the assessment of a card and the period that begins on a local day: it lies in the root's home."""
+def subject_of(register: Policy, card: str, first: int, taken: int = 0) -> str:
+    """The id of the assessment of a card and the period that begins on a local day: it lies in the root's home.
+    `taken`: under so many of its ids others have begun a case."""
     begins = register.clock_of_days.day_start(first)
-    return derived_subject(register.root, "assessment", card, "", first, begins)
+    row = f"{card}/{taken}" if taken else card
+    return derived_subject(register.root, "assessment", row, "", first, begins)
+
+
+def is_taken(case: Case) -> bool:
+    """Whether a case that stands under the id of an assessment is another one's: an id can be foretold."""
+    return case.state != AWAITED and not isinstance(case.own, Assessment)
 
 
 def period_before(first: int, period: str) -> tuple[int, int]:

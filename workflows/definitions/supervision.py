@@ -149,8 +149,10 @@ def is_undecided(case: Case) -> bool:
 
 
 def is_taken_back(case: Case) -> bool:
-    """Whether it ended before it was served: it hit nobody."""
-    return case.state == "withdrawn"
+    """Whether it was withdrawn undecided, or revoked before it was served because its ground had gone: it hit nobody,
+    and no office has said that it is not to be. What an office revokes of itself stays revoked."""
+    decided = any(clock == "handover" for clock, _, _ in case.targets)
+    return case.state == "withdrawn" and (not decided or kept_by(case).contested)
 
 
 def may_be_contested(case: Case) -> bool:
