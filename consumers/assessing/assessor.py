@@ -40,7 +40,6 @@ from workflows.assessment.filed import (
     FiledSheet,
     Still,
     digest,
-    filed,
     is_taken,
     outcome,
     subject_of,
@@ -182,7 +181,7 @@ class Assessor:
         if card is None:
             self.leave_out(each, "no card of this code was in force on the last day of the period")
             return None
-        return filed(sheet_of(connection, register, card, each.since, each.until, as_of), still)
+        return sheet_of(connection, register, card, each.since, each.until, as_of, still)
 
     # ---- what follows ---------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 
 import msgspec
+from msgspec import structs
 
 from engine.errors import PackUnusable
 from engine.policies import Policies
@@ -16,7 +17,7 @@ from engine.store.database import Connection
 from engine.views.questions import BadQuestion
 from engine.views.stored_sheets import row_of, sheet_of
 from workflows.assessment.cards import card_of
-from workflows.assessment.filed import FiledSheet, Still, decode, filed
+from workflows.assessment.filed import FiledSheet, Still, decode
 from workflows.assessment.scoring import FORM
 
 
@@ -55,7 +56,8 @@ def computed(connection: Connection, policies: Policies, sheet: FiledSheet) -> F
     card = card_of(register.pack, sheet.card, sheet.until // 10_000)
     if card is None:
         return None
-    return filed(sheet_of(connection, register, card, sheet.since, sheet.until, sheet.as_of), Still())
+    again = sheet_of(connection, register, card, sheet.since, sheet.until, sheet.as_of, Still())
+    return again if sheet.vetoes is not None else structs.replace(again, vetoes=None)  # of an earlier release
 
 
 def difference(again: FiledSheet | None, stored: FiledSheet) -> tuple[str, str]:
@@ -71,4 +73,6 @@ def difference(again: FiledSheet | None, stored: FiledSheet) -> tuple[str, str]:
                 f"{subject}: {found.total} hundredths, place {found.place}" if found else f"{subject}: nothing"
                 for found in (one, other)
             )  # type: ignore[return-value]
+    if again.vetoes != stored.vetoes:
+        return f"vetoes {again.vetoes}", f"vetoes {stored.vetoes}"
     return "the same days and instant", f"{stored.since} to {stored.until}, as of {stored.as_of}"

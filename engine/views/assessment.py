@@ -23,6 +23,7 @@ from engine.views.assessment_rows import kind_of, rows_of
 from engine.views.deductions import supervisions
 from engine.views.figure_question import dashed, parse_day
 from engine.views.names import Names, active_names
+from engine.views.past import cases_at
 from engine.views.present import Present, reading_of
 from engine.views.questions import BadQuestion
 from engine.views.readers import NotReadable, extent
@@ -160,10 +161,10 @@ def assessment_page(
     sheet = score(card, rows)
     before = sheet_before(connection, register, card, asked.since, asked.as_of) if asked.whole else None
     proposed = propose(card, sheet, {each.code: each.path for each in rows.subjects}, before) if asked.whole else []
-    vetoes = vetoes_of(connection, register, card, filed(sheet, Still()), now, readable)
-    return page_of(
-        names, card, filed(sheet, Still()), rows.subjects, proposed, readable, asked.reading, asked.remark, vetoes
-    )
+    vetoes = vetoes_of(connection, register, card, (asked.since, asked.until), asked.as_of)
+    shown = vetoes_read(connection, vetoes, now, readable)
+    whole = filed(sheet, Still(), vetoes)
+    return page_of(names, card, whole, rows.subjects, proposed, readable, asked.reading, asked.remark, shown)
 
 
 def page_of(
@@ -327,13 +328,26 @@ def in_order(sheet: Sheet) -> list[Score]:
 
 
 def vetoes_of(
-    connection: Connection, register: Policy, card: Card, sheet: FiledSheet, now: int, readable: Readable
-) -> dict[str, list[str]]:
-    """The vetoes that stand in the sheet of a year, by subject: those that are read."""
+    connection: Connection, register: Policy, card: Card, days: tuple[int, int], as_of: int
+) -> dict[str, tuple[str, ...]] | None:
+    """The vetoes that stand in the sheet of a year, by subject, as known at an instant (ms UTC); None for another
+    period."""
     if card.period != "year":
+        return None
+    vetoing = {action.action for action in register.pack.actions if action.veto}
+    read = supervisions(connection, "", as_of, READS_EVERYTHING) if vetoing else ()
+    ids = [case.id for case in read if case.category in vetoing]
+    return vetoed(cases_at(connection, ids, as_of), register, card.subjects, days)
+
+
+def vetoes_read(
+    connection: Connection, vetoes: Mapping[str, Sequence[str]] | None, now: int, readable: Readable
+) -> dict[str, list[str]]:
+    """Of vetoes those that are read."""
+    if not vetoes:
         return {}
-    read = supervisions(connection, "", now, readable)
-    return vetoed(read, register, card.subjects, (sheet.since, sheet.until), sheet.as_of)
+    read = {case.id for case in supervisions(connection, "", now, readable)}
+    return {subject: [id_ for id_ in ids if id_ in read] for subject, ids in vetoes.items()}
 
 
 def subject_line(names: Names, card: Card, found: Score, days: tuple[str, str, str], vetoes: list[str]) -> SubjectLine:

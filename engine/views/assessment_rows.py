@@ -10,7 +10,7 @@ from engine.views.deductions import supervisions
 from engine.views.figure_question import select
 from engine.views.questions import BadQuestion
 from schemas.kinds.home import Listing
-from schemas.kinds.supervision import Supervision
+from schemas.kinds.supervision import SUPERVISION, Supervision
 from workflows.assessment.cards import BY_KIND, Card
 from workflows.assessment.expected import expected
 from workflows.assessment.scoring import Rows, Subject, Tally
@@ -28,6 +28,10 @@ def rows_of(connection: Connection, register: Policy, card: Card, since: int, un
     not known any more."""
     subjects = subjects_of(register, card, until)
     codes = {subject.code for subject in subjects}
+    vetoing = [action.action for action in register.pack.actions if action.veto and card.period == "year"]
+    for code in vetoing:  # of which vetoes are a part of the sheet
+        found = select(register, definition=SUPERVISION.name, category=code, since=since, until=until)
+        refuse_archived(connection, found)
     is_own = owning(register, card.subjects)
     read = Reader(connection, register, card, since, until, as_of)
     tallies = []
@@ -56,6 +60,13 @@ def listings_of(connection: Connection, register: Policy, as_of: int) -> list[Li
             ended = case.closed if case.closed is not None and case.closed <= as_of else until
             found.append(Listing(grid=case.path[-1], by=case.id, since=own.served, until=min(until, ended)))
     return found
+
+
+def refuse_archived(connection: Connection, selection: Selection) -> None:
+    """Refuse a sheet for which cases are read that have been archived. Raises BadQuestion."""
+    if assessments.has_archived(connection, selection):
+        reason = "cases of this period have been archived, and who reported them is not known any more"
+        raise BadQuestion("period", reason, "read the sheet that was kept of it, or `gridpatrol archive return`")
 
 
 class Reader:
@@ -95,9 +106,7 @@ class Reader:
 
     def read(self, selection: Selection, measures: set[str]) -> list[Counted]:
         """Counts of cells and of clocks that stopped."""
-        if assessments.has_archived(self.connection, selection):
-            reason = "cases of this period have been archived, and who reported them is not known any more"
-            raise BadQuestion("period", reason, "read the sheet that was kept of it, or `gridpatrol archive return`")
+        refuse_archived(self.connection, selection)
         clocks = sorted({clock for clock in map(clock_of_result, measures) if clock})
         cells = [name for name in sorted(measures) if not clock_of_result(name)]
         found = assessments.counted(self.connection, selection, cells)

@@ -20,6 +20,7 @@ from engine.views.assessment import (
     page_of,
     sheet_before,
     vetoes_of,
+    vetoes_read,
 )
 from engine.views.assessment_rows import rows_of, subjects_of
 from engine.views.names import Names, active_names
@@ -31,14 +32,16 @@ from workflows.assessment.consequences import Proposal, propose
 from workflows.assessment.filed import (
     MOST_TAKEN,
     FiledSheet,
+    Still,
     body_of,
     decode,
     digest,
+    filed,
     is_taken,
     period_text,
     subject_of,
 )
-from workflows.assessment.scoring import Sheet, score
+from workflows.assessment.scoring import score
 from workflows.policy.index import Policy
 from workflows.reading import READS_EVERYTHING, Readable
 
@@ -57,9 +60,13 @@ def row_of(sheet: FiledSheet) -> SheetRow:
     return SheetRow(digest(sheet), sheet.card, period, sheet.as_of, body_of(sheet))
 
 
-def sheet_of(connection: Connection, register: Policy, card: Card, since: int, until: int, as_of: int) -> Sheet:
-    """The sheet of these local days as of an instant (ms UTC). Raises BadQuestion where cases have been archived."""
-    return score(card, rows_of(connection, register, card, since, until, as_of))
+def sheet_of(
+    connection: Connection, register: Policy, card: Card, since: int, until: int, as_of: int, still: Still
+) -> FiledSheet:
+    """The sheet of these local days as of an instant (ms UTC), and what stands still. Raises BadQuestion where cases
+    have been archived."""
+    scored = score(card, rows_of(connection, register, card, since, until, as_of))
+    return filed(scored, still, vetoes_of(connection, register, card, (since, until), as_of))
 
 
 def read_stored(connection: Connection, policies: Policies, hash_: str) -> StoredSheet | None:
@@ -96,8 +103,11 @@ def stored_page(
     sheet, register, card = stored
     subjects = subjects_of(register, card, sheet.until)
     proposed = proposals_of(connection, stored)
-    vetoes = vetoes_of(connection, register, card, sheet, sheet.as_of if now is None else now, readable)
-    return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored", vetoes=vetoes)
+    vetoes = sheet.vetoes
+    if vetoes is None:  # an earlier release did not store them
+        vetoes = vetoes_of(connection, register, card, (sheet.since, sheet.until), sheet.as_of)
+    shown = vetoes_read(connection, vetoes, sheet.as_of if now is None else now, readable)
+    return page_of(Names(register), card, sheet, subjects, proposed, readable, "stored", vetoes=shown)
 
 
 def sheet_page(

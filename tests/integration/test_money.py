@@ -19,12 +19,16 @@ from engine.clock import now_ms
 from engine.policies import Policies
 from engine.principals import digest_of, new_token
 from engine.runtime import Engine
-from engine.store import audit
+from engine.store import audit, sheets
+from engine.store.sql import execute
 from engine.views.assessment import AssessmentQuestion, assessment_page
 from engine.views.deductions import DeductionQuestion, deduction_page
+from engine.views.stored_sheets import row_of, sheet_of, stored_page
 from tests.support.builders import BARE, DAY, HOTLINE, HOUR, LEAF, changed, event, subject
 from tests.support.serving import Served, prepared, served, tell
 from tests.support.settings_files import put_file
+from workflows.assessment.cards import card_of
+from workflows.assessment.filed import Still, digest, outcome
 from workflows.policy.model import CampaignRow, NoticeRow, Post
 
 OUTLETS, LISTED, LETTER, VETO = (subject("WY01", 10), subject("WY01", 11), subject("WY01", 12), subject("WY01", 13))
@@ -216,5 +220,24 @@ def of_vetoes(engine: Engine, then: int) -> None:
         return {line.key: (line.grade, line.vetoes) for line in page.scores}
 
     assert grades()["WY01"] == ("veto", [VETO])
+    with engine.database.read() as connection:
+        days, as_of, card = (int(f"{year}0101"), int(f"{year}1231")), now_ms(), card_of(active.pack, "YEAR", int(year))
+        assert card is not None
+        filed = sheet_of(connection, active, card, *days, as_of, Still())
+    assert filed.vetoes == {"WY01": (VETO,)}, "it is a part of what is signed"
+    with engine.database.begin() as connection:
+        sheets.write_sheet(connection, row_of(filed))
     say(engine, "supervision.revoked", "XA-OFFICE", VETO, now_ms(), reason="error")
     assert grades()["WY01"] == ("", [])
+    with engine.database.read() as connection:
+        stored = stored_page(connection, Policies(), digest(filed))
+        after = sheet_of(connection, active, card, *days, now_ms(), Still())
+    assert [line.vetoes for line in stored.scores if line.key == "WY01"] == [[VETO]], "as it was known"
+    assert after.vetoes == {} and outcome(after) != outcome(filed), "it is to be restated"
+    without = replace(filed, vetoes={})
+    with engine.database.begin() as connection:
+        sheets.write_sheet(connection, row_of(without))
+    wrong = [each for each in verify(engine.database) if each.what == "sheet"]
+    assert len(wrong) == 1 and VETO in wrong[0].expected, "and verified as it was known"
+    with engine.database.begin() as connection:
+        execute(connection, "DELETE FROM sheets WHERE hash = ?", digest(without))

@@ -26,11 +26,16 @@ MOST_TAKEN = 8
 
 
 class FiledSheet(Sheet, frozen=True, kw_only=True, omit_defaults=True):
-    """A sheet with what stood still when it was computed: numbers of partitions, ids of cases."""
+    """A sheet with what stood still when it was computed: numbers of partitions, ids of cases.
+
+    `vetoes`: in the sheet of a year the supervisions that veto a subject; None in that of another period, and of
+    releases that left them out.
+    """
 
     halted: tuple[int, ...] = ()
     standing: tuple[str, ...] = ()
     quarantined: tuple[str, ...] = ()
+    vetoes: dict[str, tuple[str, ...]] | None = None
 
     @property
     def still(self) -> int:
@@ -46,9 +51,9 @@ class Still(Struct, frozen=True):
     quarantined: tuple[str, ...] = ()
 
 
-def filed(sheet: Sheet, still: Still) -> FiledSheet:
-    """A sheet that names what stands still."""
-    return FiledSheet(**structs.asdict(sheet), **structs.asdict(still))
+def filed(sheet: Sheet, still: Still, vetoes: dict[str, tuple[str, ...]] | None = None) -> FiledSheet:
+    """A sheet that names what stands still, and the vetoes of a year."""
+    return FiledSheet(**structs.asdict(sheet), **structs.asdict(still), vetoes=vetoes)
 
 
 def body_of(sheet: Sheet) -> str:
@@ -66,9 +71,10 @@ def decode(body: str) -> FiledSheet:
     return msgspec.json.decode(body, type=FiledSheet)
 
 
-def outcome(sheet: Sheet) -> list[tuple[str, int, int | None]]:
-    """What a restatement has to change: score and place of each subject."""
-    return [(score.subject, score.total, score.place) for score in sheet.scores]
+def outcome(sheet: FiledSheet) -> list[tuple[str, int, int | None, tuple[str, ...]]]:
+    """What a restatement has to change: score, place and vetoes of each subject."""
+    vetoes = sheet.vetoes or {}
+    return [(score.subject, score.total, score.place, vetoes.get(score.subject, ())) for score in sheet.scores]
 
 
 def period_text(period: str, first: int) -> str:
