@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Callable
 
 import msgspec
 from msgspec import Struct
@@ -39,9 +40,9 @@ class AnswerCode(Struct, frozen=True):
     code: str
 
 
-def new_code(case: str) -> tuple[AnswerCode, str]:
-    """A code for who asked, and the digest of it for the log."""
-    secret = base64.b32encode(secrets.token_bytes(SECRET_BYTES)).decode().rstrip("=")
+def new_code(case: str, random: Callable[[int], bytes] = secrets.token_bytes) -> tuple[AnswerCode, str]:
+    """A code for who asked, and the digest of it for the log. `random`: so many random bytes."""
+    secret = base64.b32encode(random(SECRET_BYTES)).decode().rstrip("=")
     groups = [secret[at : at + GROUP] for at in range(0, len(secret), GROUP)]
     return AnswerCode("-".join((short_number(case), *groups))), digest_of(case, secret)
 

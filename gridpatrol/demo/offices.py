@@ -5,27 +5,29 @@ Whoever says it may say it by the rules' own look-ups; what becomes of it is not
 the case and the day alone, so that the same year gives the same words, whatever else is asked.
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from datetime import date, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any, NamedTuple
+from typing import Any
 
+from gridpatrol.demo import desks
 from gridpatrol.demo.events import CloudEventWriter, mint
-from gridpatrol.demo.hours import Gap, local
+from gridpatrol.demo.hours import MINUTE, Gap, later, local
 from gridpatrol.demo.incident_script import PlannedEvent
 from gridpatrol.demo.locality import Locality
-from gridpatrol.demo.rounds import EXCUSES
+from gridpatrol.demo.rounds import EXCUSES, of_duty
+from gridpatrol.demo.turns import LATE, LISTED_FOR, Turn, Words, is_late
+from schemas.derived_ids import derived_subject
 from workflows.case import Case, Missed
 from workflows.decision import Decision
 from workflows.exemptions import grid_of_appeal, grids_above, own_grids
+from workflows.listing import listing_of
+from workflows.periods import first_instant, following, holding
+from workflows.policy.duties import is_owed
 from workflows.policy.model import Post
 from workflows.saying import pulls_of, silence_of
 
-Words = tuple[str, dict[str, Any]] | None
-"""A trigger with its data; None: this time nobody says anything."""
-LATE = 0.12
-"""So many let a deadline pass before they answer."""
 SLOW = 0.75
 """So often nobody finds the time to decide what was asked of a missed deadline: some is decided when the quarter has
 been assessed."""
@@ -33,21 +35,6 @@ MISSED = "missed"
 """The state of a duty that was not kept."""
 NOTES = ("已按要求整改，附现场照片", "已约谈责任单位，整改完成", "已补录巡查记录，纳入日常管理")
 GROUNDS = ("tolerance", "force_majeure", "emergency", "other_orders", "coordination", "outage")
-
-
-class Turn(NamedTuple):
-    """A case before whoever has it in hand: what it keeps of its own, when it is looked at (ms), and chance. `luck` is
-    the same as long as the case stands where it does; `held` are the problems that were listed; `lists`: its action
-    lists a grid."""
-
-    case: Case
-    own: Any
-    at: int
-    today: date
-    rng: Random
-    luck: float
-    held: Collection[str]
-    lists: bool
 
 
 # ---- supervisions ---------------------------------------------------------------------------------------------
@@ -65,7 +52,9 @@ def of_supervision(turn: Turn) -> Words:
         case "proposed" if luck < 0.18 and turn.case.by:
             return "supervision.withdrawn", {"reason": "settled"}
         case "proposed":
-            until = {"until": (turn.today + timedelta(days=90)).isoformat()} if turn.lists and not own.until else {}
+            until = (
+                {"until": (turn.today + timedelta(days=LISTED_FOR)).isoformat()} if turn.lists and not own.until else {}
+            )
             return "supervision.decided", {"document": number} | until
         case "approved" if luck < 0.05:
             return "supervision.revoked", {"reason": "error"}
@@ -94,11 +83,6 @@ def of_the_unit(turn: Turn) -> Words:
     if turn.luck > 0.8 and turn.case.state == "served":
         return "supervision.revoked", {"reason": "unfounded"}
     return "supervision.answered", {"answer": turn.rng.choice(NOTES)}
-
-
-def is_late(case: Case, at: int) -> bool:
-    """Whether a deadline of a case has passed."""
-    return any(clock.due is not None and clock.due < at for clock in case.clocks)
 
 
 # ---- tasks, sheets, draws -------------------------------------------------------------------------------------
@@ -194,17 +178,34 @@ ANSWERS: dict[str, Callable[[Turn], Words]] = {
     "visit": of_visit,
     "incident": of_problem,
     "service_request": of_problem,
+    "petition": desks.of_petition,
+    "signal": desks.of_signal,
+    "part": desks.of_part,
+    "approval": desks.of_approval,
 }
 """By kind of case what is said of one."""
-BUSY = {"assessment": 0.6, "task": 0.35, "incident": 0.5, "service_request": 0.5}
+BUSY = {
+    "petition": 0.8,
+    "signal": 1.0,
+    "part": 0.7,
+    "approval": 0.8,
+    "assessment": 0.6,
+    "task": 0.35,
+    "incident": 0.5,
+    "service_request": 0.5,
+}
 """How likely somebody comes to a case of a kind on a day; to others, every other time."""
 
 
 class Offices:
     """The offices of a locality."""
 
-    def __init__(self, locality: Locality, seed: int) -> None:
-        self.locality, self.seed = locality, seed
+    def __init__(
+        self, locality: Locality, seed: int, scripted: Collection[str] = (), busy: Mapping[str, int] | None = None
+    ) -> None:
+        """`scripted`: cases of which everything is said by others; `busy`: until when (ms) it is, of some."""
+        self.locality, self.seed, self.scripted = locality, seed, scripted
+        self.busy = dict(busy or {})
         self.writer = CloudEventWriter(locality, "/demo/year")
         self.asked = set[str]()  # cases for which a supervision was proposed
 
@@ -212,12 +213,21 @@ class Offices:
         """What is said of these cases from an instant (ms) on, one after another, a second apart."""
         today, now = local(at, self.locality.zone).date(), at
         for case in sorted(cases, key=lambda case: case.id):
+            if at < self.busy.get(case.id, 0):
+                continue
             rng = Random(f"{self.seed}:{case.id}:{at}")
             luck = Random(f"{self.seed}:{case.id}:{case.seq}").random()
+            fate = Random(f"{self.seed}:{case.id}").random()
             action = self.locality.policy.actions.get(case.category)
-            turn = Turn(case, case.own, at, today, rng, luck, self.asked, action is not None and action.lists)
+            turn = Turn(case, case.own, at, today, rng, luck, fate, self.asked, action is not None and action.lists)
             answer = ANSWERS.get(case.definition)
             words = answer(turn) if answer is not None and rng.random() < BUSY.get(case.definition, 0.5) else None
+            if case.definition == "incident" and case.id not in self.scripted and case.closed is None:
+                yield from (onwards := list(self.onwards(case, at)))
+                if case.state == "awaiting_parts":
+                    words = desks.of_lead(turn)
+                elif onwards and words is not None and words[0] == "incident.closed":
+                    words = None  # it is closed on its way
             if words is not None:
                 trigger, data = words
                 which = tuple(data.get(name) for name in ("clock", "part", "cycle", "target"))
@@ -237,6 +247,33 @@ class Offices:
             for said in self.listing(turn, now):
                 now += 1000
                 yield said
+
+    def onwards(self, case: Case, at: int) -> Iterator[dict[str, Any]]:
+        """What is said of an incident that nobody has scripted, from an instant (ms) on to its end."""
+        for planned in desks.way_of(self.locality, case, Random(f"{self.seed}:{case.id}:{at}:way")):
+            minutes, before = planned.gap.minutes, at
+            at = later(at, minutes, self.locality.zone) if planned.gap.working else at + round(minutes * MINUTE)
+            at = self.busy[case.id] = max(at, before + 5000)
+            yield self.writer.event(planned, case.id, f"{case.id}-{at}-{planned.trigger}", at)
+
+    def patrols(self, cases: Iterable[Case], at: int, until: int, ended: Collection[str]) -> Iterator[dict[str, Any]]:
+        """What posts record of duties that are owed while their grid is listed as a key area, of the periods that begin
+        after an instant and up to another one (ms). What lists by a supervision that is `ended` is not asked."""
+        policy, days = self.locality.policy, self.locality.policy.clock_of_days
+        for case in sorted(cases, key=lambda case: case.id):
+            listed = [each for each in getattr(case.own, "listings", ()) if each.by not in ended]
+            home = case.id.rpartition(".")[0]
+            for row, code in policy.duties_of(home) if listed else ():
+                post, period = policy.posts[code], following(holding(row.period, days.local_day(at)))
+                while row.listed and (starts := first_instant(period, days)) <= until:
+                    held = listing_of(listed, policy.path(post.grid), policy, starts)
+                    if held is not None and is_owed(row, post, period.first, policy):
+                        subject = derived_subject(home, "duty", row.code, code, period.first, starts)
+                        rng = Random(f"{self.seed}:{subject}")
+                        for said in of_duty(self.locality, row, post, period, subject, at, rng):
+                            id_ = f"{said.subject}-{said.at}"
+                            yield self.writer.event(said.planned, said.subject, id_, said.at, said.arrival)
+                    period = following(period)
 
     def listing(self, turn: Turn, at: int) -> Iterator[dict[str, Any]]:
         """Now and then a problem that is late is listed for supervision (挂牌督办), which bars it from ending."""
@@ -259,8 +296,9 @@ class Offices:
         """Long after a quarter most of what was missed in it is excused, by subject and grid: then sheets change."""
         for number, (subject, grid) in enumerate(missed, 1):
             rng = Random(f"{self.seed}:{subject}:excused")
-            above = self.locality.policy.path(grid)[-2]
-            planned = PlannedEvent("duty.excused", f"{above}-OFFICE", {"reason": rng.choice(EXCUSES)}, Gap(0))
+            above, posts = self.locality.policy.path(grid)[-2], self.locality.policy.posts
+            who = next(code for code in (f"{above}-OFFICE", f"{above}-CHIEF") if code in posts)
+            planned = PlannedEvent("duty.excused", who, {"reason": rng.choice(EXCUSES)}, Gap(0))
             if rng.random() < 0.8:
                 yield self.writer.event(planned, subject, f"{subject}-excused", at + 500 + number * 1000)
 

@@ -38,6 +38,8 @@ def rounds_of(locality: Locality, begin: int, end: int, rng: Random) -> Iterator
     days = policy.clock_of_days
     for home in sorted({policy.home(leaf) for leaf in locality.leaves}):
         for row, code in policy.duties_of(home):
+            if row.listed:
+                continue  # whether it is owed is known only when its period begins
             post, period = policy.posts[code], holding(row.period, days.local_day(begin))
             while (starts := first_instant(period, days)) < end:
                 for site in policy.sites_of(row, code) if is_owed(row, post, period.first, policy) else ():

@@ -23,6 +23,7 @@ from gridpatrol.demo.hours import MINUTE, Gap, instant
 from gridpatrol.demo.incident_script import PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.month import Month
+from gridpatrol.demo.turns import LISTED_FOR
 from schemas.derived_ids import derived_subject
 from workflows.responsibility import duties_of_body, list_hash, signers
 
@@ -31,6 +32,8 @@ AFTER = 45
 MADE_UP = "合成示例 made up for the demo"
 UNTRAINED = "-STAFF3"
 """How the codes of posts end that are not trained in time."""
+IN_KEY_AREAS = ("PATROL", "VISIT-LEAF")
+"""Duties that are owed while the street is listed as a key area: every day, and every week."""
 CAUSES = (("polluter", 6), ("supervision", 2), ("service", 1))
 ROWS = {
     "rungs.csv": (
@@ -74,11 +77,13 @@ GROUNDS = (
 
 def write_pack(sample: Path, folder: Path, year: int, *, rounds: bool = True) -> Path:
     """The sample pack with the cards and targets of a year, and with what the year has beside it, in a folder. Of the
-    duties it keeps those of leaders at streets, or none: tens of thousands of patrols would take many minutes."""
+    duties it keeps those of leaders at streets, and patrols and weekly visits where a street is listed as a key area;
+    or none: tens of thousands of patrols would take many minutes."""
     shutil.copytree(sample, folder)
     head, *duties = (folder / "duties.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [row for row in duties if rounds and row.partition(",")[0].endswith("-STREET")]
+    kept = [row for row in duties if rounds and row.partition(",")[0].endswith(("-STREET", *IN_KEY_AREAS))]
     (folder / "duties.csv").write_text("".join([head, *kept]), encoding="utf-8")
+    change_column(folder / "duties.csv", "listed", lambda row: "yes" if row["code"] in IN_KEY_AREAS else "")
     for name in ("scorecards.csv", "targets.csv"):
         change_column(folder / name, "year", lambda row: str(year))
     change_column(folder / "limits.csv", "listed", lambda row: "")
@@ -233,7 +238,7 @@ class Year:
             at = self.at(day, self.rng.uniform(540, 1000))
             data: dict[str, Any] = {"action": action, "grid": grid, "ground": self.rng.choice(GROUNDS)}
             if policy.actions[action].lists:
-                data["until"] = (day + timedelta(days=120)).isoformat()
+                data["until"] = (day + timedelta(days=LISTED_FOR)).isoformat()
             if action.startswith("deduction"):
                 data["count"] = self.rng.randint(1, 3)
             if action == "blacklist" and policy.pack.sites:
