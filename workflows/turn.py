@@ -71,6 +71,14 @@ class Sent(Struct, frozen=True):
         return self.cause.source, int(seq), int(k)
 
 
+def answered_by_none(sent: Sent, answer: Send, arrival: int) -> Sent:
+    """What is said back for a case that takes no step: it is archived, or was never there. Its number is that of what
+    was said, with the send counted below zero, as no step of that case has one. `arrival`: of the record."""
+    _, seq, k = sent.key
+    cause = msgspec.structs.replace(sent.cause, source=sent.send.to, id=f"{seq}.{-k}", actor="", token="")
+    return Sent(answer, cause, sent.instant, arrival, sent.mover, sent.homes + 1)
+
+
 class OutgoingSend(Struct, frozen=True):
     """A send to a case of another home: the place of its step in the turn, and the number of the send in the step."""
 

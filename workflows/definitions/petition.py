@@ -48,6 +48,7 @@ from schemas.kinds.petition import (
     PetitionReleased,
     PetitionRevisited,
     PetitionTaken,
+    PetitionUntaken,
     PetitionWeighed,
     Released,
     RewardDecided,
@@ -57,6 +58,7 @@ from schemas.kinds.petition import (
 )
 from schemas.members import EventData, Source
 from schemas.refusals import Reason, Refusal
+from schemas.unserved import UNSERVED
 from workflows import birth, effects
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
@@ -74,7 +76,7 @@ from workflows.definitions.petition_ladder import (
     take_up_again,
 )
 from workflows.definitions.petition_rewards import has_a_reward, propose_rewards, reward
-from workflows.definitions.petition_work import attach, be_joined, hear_end, pass_on
+from workflows.definitions.petition_work import attach, be_joined, be_untaken, hear_end, pass_on
 from workflows.duplicates import point_of, similar
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
 from workflows.policy.public import SourceRow
@@ -107,6 +109,7 @@ TRANSITIONS = (
     Transition("petition.attached", TO_ANSWER, "="),
     Transition(CASE_JOINED, (*OPEN, *OVER), "="),
     Transition(CASE_OVER, (*OPEN, *OVER), "="),
+    Transition(UNSERVED, (*OPEN, *OVER), "="),
     Transition("petition.answered", TO_ANSWER, "answered"),
     Transition("petition.revisited", ("answered",), "accepted", ("begins_another_cycle",)),
     Transition("petition.revisited", ("answered",), "reexamination", ("goes_up_to_reexamination",)),
@@ -326,6 +329,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.attached": attach,
     CASE_JOINED: be_joined,
     CASE_OVER: hear_end,
+    UNSERVED: be_untaken,
     "petition.rejected": effects.note("rejected"),
     "petition.transferred": transfer,
     "petition.examined": examine,
@@ -365,6 +369,7 @@ PETITION = define(
         PetitionExamined: "先行核实 looked at: {outcome}",
         PetitionPassedOn: "交办 to be worked on in {case}",
         PetitionJoined: "关联 worked on in {case}: {state}",
+        PetitionUntaken: "未能关联 cannot be worked on in {case}",
         PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
         PetitionCodeGiven: "发放查询码 a code was given to look up the answer",

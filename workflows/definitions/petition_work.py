@@ -7,12 +7,12 @@ from schemas.derived_ids import petitioned_subject
 from schemas.envelope import is_subject
 from schemas.kinds import incident
 from schemas.kinds.incident import PETITION_LEFT, PETITIONED, CaseJoined, CaseOver, Petitioned, PetitionLeft
-from schemas.kinds.petition import Attached, PetitionCaseOver, PetitionJoined, PetitionPassedOn
+from schemas.kinds.petition import Attached, PetitionCaseOver, PetitionJoined, PetitionPassedOn, PetitionUntaken
 from schemas.members import Source
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
+from schemas.unserved import NotServed
 from workflows import merging, petitioning
-from workflows.case import Case
 from workflows.decision import Decision
 from workflows.definitions.incident import GOES_ON_IN
 from workflows.definitions.petition_ladder import kept_by
@@ -36,7 +36,7 @@ def pass_on(d: Decision, into: str | None) -> Refusal | None:
             return refused
     elif kept.case or kept.asked:
         return None
-    found = into or next((id_ for id_ in kept.similar if is_open_with_room(d.find(id_))), "")
+    found = into or next((id_ for id_ in kept.similar if petitioning.is_open_with_room(d.find(id_))), "")
     if kept.case or kept.asked:
         d.send(kept.case or kept.asked, PETITION_LEFT, PetitionLeft(petition=d.case.id))
     place = d.register.standing(kept.place, d.arrival)
@@ -73,14 +73,16 @@ def refuse_case(d: Decision, id_: str) -> Refusal | None:
     return None
 
 
-def is_open_with_room(case: Case | None) -> bool:
-    """Whether a case is open and takes one petition more."""
-    return case is not None and case.opened > 0 and case.closed is None and petitioning.room_in(case) > 0
-
-
 def be_joined(d: Decision, data: CaseJoined, speaker: Speaker) -> Refusal | None:
     """The case has answered, and takes it, or takes no more."""
     d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, crowded=data.crowded))
+    return None
+
+
+def be_untaken(d: Decision, data: NotServed, speaker: Speaker) -> Refusal | None:
+    """The case of another home that was asked is not there, or over for good: the work is not done in it."""
+    if data.trigger == PETITIONED:
+        d.tell(PetitionUntaken(case=data.case))
     return None
 
 
