@@ -55,7 +55,8 @@ class DecidedStep(Struct, frozen=True):
 
 class Sent(Struct, frozen=True):
     """A send on its way: its cause, the instant by which its sender's step counts, the sender's arrival, and the post
-    whose move it follows from. `homes`: how often in a row a home has spoken to another one, with this time."""
+    whose move it follows from. `homes`: how often in a row a home has spoken to another one, with this time. `letter`:
+    the dead letter that an operator replays with it."""
 
     send: Send
     cause: facts.Cause
@@ -63,6 +64,7 @@ class Sent(Struct, frozen=True):
     arrival: int
     mover: str = ""
     homes: int = 0
+    letter: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
@@ -285,6 +287,7 @@ class _Stored(Struct, omit_defaults=True):
     bears: str = ""
     mover: str = ""
     homes: int = 0
+    letter: str = ""
 
 
 def encode_sent(sent: Sent) -> str:
@@ -292,7 +295,16 @@ def encode_sent(sent: Sent) -> str:
     send = sent.send
     data = Raw(msgspec.json.encode(send.data))
     stored = _Stored(
-        send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover, sent.homes
+        send.to,
+        send.trigger,
+        data,
+        sent.cause,
+        sent.instant,
+        sent.arrival,
+        send.bears,
+        sent.mover,
+        sent.homes,
+        sent.letter,
     )
     return msgspec.json.encode(stored).decode()
 
@@ -302,4 +314,4 @@ def decode_sent(text: str) -> Sent:
     stored = msgspec.json.decode(text, type=_Stored)
     data = msgspec.json.decode(stored.data, type=SENDS[stored.trigger])
     send = Send(stored.to, stored.trigger, data, stored.bears)
-    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover, stored.homes)
+    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover, stored.homes, stored.letter)

@@ -231,8 +231,8 @@ class PartitionRun:
         if kind == "tick":
             return
         if record.sent is not None:
-            if heard_key(record.sent) in self.reads.heard:
-                return  # it is taken once, whenever it comes again
+            if heard_key(record.sent) in self.reads.heard:  # it is taken once, whenever it comes again
+                return self.writes.answer_replay(record, "duplicate")
             self.writes.remember_heard(record.sent, record.row)
         if passed := [word for word in self._verdict(record.row.position) if word in (SKIP, UNDECIDABLE)]:
             return self.writes.refuse(record, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
@@ -288,7 +288,8 @@ class PartitionRun:
                     return self.decisions.release(id_, arrival)
                 if record.sent is not None:
                     near = self.reads.neighbours(record, self.decisions.active)
-                    return self.decisions.hear(replace(record.sent, arrival=arrival), arrival, voice_of(record), near)
+                    self.decisions.hear(replace(record.sent, arrival=arrival), arrival, voice_of(record), near)
+                    return self.writes.answer_replay(record, "done")
                 return self.decisions.take(record, arrival, voice_of(record))
             except Exception as error:
                 self.decisions.stand(id_, error, arrival, voice_of(record))

@@ -385,8 +385,8 @@ class DueCases:
 
 
 def heard_key(sent: Sent) -> sends.HeardKey:
-    """By what a case remembers that it has heard something."""
-    return sent.send.to, sent.cause.source, sent.cause.id
+    """By what a case remembers that it has heard something: once as it was said, and once for each letter replayed."""
+    return sent.send.to, sent.cause.source, f"{sent.cause.id} {sent.letter}".rstrip()
 
 
 def is_unborn(case: Case) -> bool:

@@ -170,6 +170,11 @@ class SliceWrites:
             wait = parking.wait_of(case, event.source, event.id, event.actor, register)
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
+    def answer_replay(self, record: DecodedRecord, outcome: str) -> None:
+        """Say to the operator who replays it what became of what a case of another home had said; nobody else waits."""
+        if record.sent is not None and record.sent.letter:
+            self.answers.append(Answer(record.row.partition, record.row.position, outcome))
+
     def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome, number: int = 0) -> None:
         """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests.
         `number`: its own among the outcomes of the partition, where it has one already."""
@@ -366,6 +371,7 @@ class SliceWrites:
             event = record.body.event
             self.remember(record, arrival, EventOutcome(event.source, event.id, event.actor, PENDING))
             self.answer(record, PENDING, None)
+        self.answer_replay(record, PENDING)
 
     def wait_to_hear(self, sent: Sent, partition: PartitionRow, arrival: int) -> None:
         """Keep what a case has said to one that stands. `partition` has counted the steps of the turn."""

@@ -21,7 +21,9 @@ from engine import failpoints
 from engine.clock import now_ms
 from engine.failpoints import Interrupted
 from engine.inbox import Submission
+from engine.operations import resubmission
 from engine.pack_plan import PlannedPack
+from engine.people import PrincipalsAndPeople
 from engine.replay import export_log, replay_events, replay_log
 from engine.store import inbox_table, sends, standing
 from engine.store.rows import InboxRow
@@ -348,7 +350,13 @@ def test_what_a_target_can_no_longer_do_or_never_could_is_said_back_to_the_sende
     photo = {"url": "https://a.example/1", "sha256": "ab" * 32, "kind": "near"}
     two.say("case.evidence_added", "WY02-01-MEMBER", NOW + 6, case=ERRAND, evidence=[photo])
     gone = NOW + 400 * DAY
-    with errands(lambda d: d.send(ERRAND if d.arrival < gone + 2 else NOBODY, "errand.passed", Passed())):
+
+    def says(d: Decision) -> None:
+        if d.arrival > gone + DAY:
+            return d.send(NOBODY, "errand.owed", Owed(grid="WY02-01"), bears="errand")
+        d.send(ERRAND if d.arrival < gone + 2 else NOBODY, "errand.passed", Passed())
+
+    with errands(says):
         urge(two, NOW + 10)
         settle(two, NOW + 20)
         assert unserved(two) == [("errand.passed", "impossible", "")]
@@ -373,7 +381,32 @@ def test_what_a_target_can_no_longer_do_or_never_could_is_said_back_to_the_sende
         row = next(row for row in records(two) if decode_sent(row.body) == asked[0])
         two.engine.append([Submission(row.partition, "sent", "owner", row.body)], gone + DAY)
         assert settle(two, gone + DAY) == 0 and len(two.letters()) == 3
+        replay_letters(two)
         sound(two, tmp_path)
+
+
+def replay_letters(line: Line) -> None:
+    """An operator replays what was said to one that was not there then, once, and what will not be done for good."""
+    engine, names, gone_by, outcomes = line.engine, letter_names(line), NOW + 402 * DAY, list[str]()
+    urge(line, gone_by)
+    settle(line, gone_by)
+    who = PrincipalsAndPeople(engine.settings.principals, engine.database)
+    for number in (2, 2, 0):
+        found = resubmission.read(engine, names[number])
+        assert found is not None
+        engine.append([resubmission.resubmission(*found, engine.count, who)], gone_by)
+        result = engine.work(None)
+        outcomes += [answer.outcome for answer in result.answers] if result is not None else []
+    assert outcomes == ["done", "duplicate", "refused"]
+    assert [fact.what for fact in line.of(facts.Noted, 5, "WY02")] == ["passed"]
+    settle(line, gone_by)
+    assert len(letter_names(line)) == 4 and len(line.of(facts.Unserved, 1, "WY01")) == 4
+
+
+def letter_names(line: Line) -> list[str]:
+    """All letters, as they came."""
+    with line.engine.database.read() as connection:
+        return [*connection.exec_driver_sql("SELECT id FROM dead_letters ORDER BY position").scalars()]
 
 
 def test_a_target_that_stands_hears_in_order_when_it_goes_on(two: Line, tmp_path: Path) -> None:
