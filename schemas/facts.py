@@ -390,11 +390,15 @@ class SurvivorEnded(Fact, frozen=True, tag="case.survivor_ended"):
 
 
 class Unserved(Fact, frozen=True, tag="case.unserved"):
-    """Another case said something that this one can no longer do: what, and the reason and field of the refusal."""
+    """Another case said something that this one can no longer do: what, and the reason and field of the refusal.
+
+    Of a `case`: this one has said it, to a case of another home, and hears that it was not done there.
+    """
 
     trigger: str
     why: str
     field: str = ""
+    case: str = ""
 
 
 class Similar(Fact, frozen=True, tag="incident.similar"):

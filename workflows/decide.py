@@ -15,6 +15,7 @@ milliseconds UTC.
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import msgspec
 from msgspec import Struct
 
 from schemas import facts
@@ -24,6 +25,7 @@ from schemas.kinds.incident import Resumed
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
+from schemas.unserved import UNSERVED, NotServed
 from workflows import (
     birth,
     calling,
@@ -306,12 +308,24 @@ def _unpark(turn: Turn, d: Decision, waiting: Waiting, why: str, cause: facts.Ca
 # ---- another case says something --------------------------------------------------------------------------
 
 
-def hear(case: Case, sent: Sent, register: Policy, others: Others) -> Result:
+def hear(case: Case, sent: Sent, register: Policy, others: Others, nearby: Sequence[Case] = ()) -> Result:
     """Decide what another case has said to this one: it had to wait since this one stood, or came from another home.
-    Nothing of it may matter."""
+    Nothing of it may matter. `nearby`: open cases that may take the word instead of one that it would bear."""
     turn = Turn(case, register, others, sent.homes)
+    if nearby and sent.send.bears and not case.opened:
+        sent = _joining(turn, sent, nearby)
     _hear(turn, sent)
     return turn.result(case.id)
+
+
+def _joining(turn: Turn, sent: Sent, nearby: Sequence[Case]) -> Sent:
+    """What would bear a case is said to one that is there already, where its kind wants that."""
+    send, register = sent.send, turn.register
+    begins = DEFINITIONS[send.bears].births[send.trigger]
+    takers = [c for c in nearby if send.trigger in DEFINITIONS[c.definition].sends and not turn.stands(c.id)]
+    d = Decision(Case(id=send.to), register, register, sent.arrival, sent.instant, mover=sent.mover)
+    joined = begins.joins(d, send.data, takers)
+    return msgspec.structs.replace(sent, send=Send(joined, send.trigger, send.data)) if joined else sent
 
 
 def _hear(turn: Turn, sent: Sent) -> None:
@@ -348,14 +362,28 @@ def _hear(turn: Turn, sent: Sent) -> None:
     if isinstance(decision, Refusal):
         d = fresh()
         d.tell(facts.Unserved(trigger=send.trigger, why=decision.reason, field=decision.field))
+        if sent.homes and is_spoken_to(sent.cause.source):  # one of the home itself could see it before it spoke
+            answer = not_served(sent, decision)
+            d.send(answer.to, answer.trigger, answer.data)
         return _step(turn, d, sent.cause)
     _step(turn, decision, sent.cause)
     _release(turn, case, rules, sent.arrival)
 
 
+def not_served(sent: Sent, refusal: Refusal) -> Send:
+    """What is said back to a case of another home where what it has said is not done."""
+    to, send = sent.cause.source, sent.send
+    said = NotServed(case=send.to, trigger=send.trigger, why=refusal.reason, field=refusal.field)
+    return Send(to, UNSERVED, said)
+
+
 def _respond(d: Decision, send: Send) -> Decision | Refusal:
     """What a case does by what another one says to it, or why it does nothing."""
-    case, definition = d.case, DEFINITIONS[send.bears or d.case.definition]
+    case, definition, said = d.case, DEFINITIONS[send.bears or d.case.definition], send.data
+    if isinstance(said, NotServed):
+        d.tell(facts.Unserved(trigger=said.trigger, why=said.why, field=said.field, case=said.case))
+        if send.trigger not in definition.sends:
+            return d
     try:
         if not case.opened:
             return _birth(d, definition, send.trigger, send.data, (), None)

@@ -103,7 +103,8 @@ class Birth(Struct, frozen=True):
     under which other open cases may be the same, by what a record says and where (`Record.measured`); the engine
     looks them up. `endless`: the clock of the whole case has no deadline, whatever the pack's limits say: such a kind
     has a day of its own. `subject(data, register)`: the only id that such a case can have; empty: one is minted
-    for it.
+    for it. `joins(decision, data, nearby)`: which of the cases nearby that take the same word is told it, where one of
+    another home would bear this one; empty: none, and it is born.
     """
 
     begin: Callable[[Decision, Any, str, str, Sequence[Case]], Refusal | None]
@@ -111,6 +112,7 @@ class Birth(Struct, frozen=True):
     keys: Callable[[Any, tuple[int, ...] | None, Policy], Sequence[str]] = lambda data, measured, register: ()
     endless: bool = False
     subject: Callable[[Any, Policy], str] = lambda data, register: ""
+    joins: Callable[[Decision, Any, Sequence[Case]], str] = lambda d, data, nearby: ""
 
 
 class Alias(Struct, frozen=True):

@@ -8,15 +8,16 @@ they are bounded, together with the cases that were merged into it.
 from collections.abc import Iterable, Sequence
 
 from schemas import facts
-from schemas.coordinates import in_units
+from schemas.coordinates import Point, in_units
 from schemas.kinds import incident
 from schemas.members import Source
 from schemas.refusals import Refusal
 from workflows import birth, effects, joint, listing, routing
 from workflows.case import Case
 from workflows.decision import Decision
-from workflows.duplicates import correlation_key
+from workflows.duplicates import correlation_key, correlation_keys, similar_at
 from workflows.machine import Speaker
+from workflows.policy.index import Policy
 
 MOST_WAITING = 63
 """So many cases, parts and petitions wait for the end of one: all hear of it in that turn (`turn.MOST_SENDS`)."""
@@ -29,6 +30,28 @@ def room_in(case: Case) -> int:
     return MOST_WAITING - len(case.absorbed) - len(case.petitions) - len(joint.alive(case))
 
 
+def is_open_with_room(case: Case | None) -> bool:
+    """Whether a case is open and takes one petition more."""
+    return case is not None and case.opened > 0 and case.closed is None and room_in(case) > 0
+
+
+def point_of(data: incident.Petitioned) -> Point | None:
+    """Where that is of which a petition speaks, in units; None: it has named no position."""
+    return data.spot or (in_units(data.lon, data.lat) if data.lon is not None and data.lat is not None else None)
+
+
+def keys(data: incident.Petitioned, measured: tuple[int, ...] | None, register: Policy) -> Sequence[str]:
+    """The keys under which open cases may be the same problem."""
+    return correlation_keys(data.category, point_of(data), register.options.similar_radius_m)
+
+
+def joins(d: Decision, data: incident.Petitioned, nearby: Sequence[Case]) -> str:
+    """The similar open case that a petition of another home attaches to, instead of bearing one; empty: there is none.
+    One of the home itself has looked when it was taken in."""
+    open_ones = [case for case in nearby if is_open_with_room(case)]
+    return next(iter(similar_at(point_of(data), d.judged(0), d.register.options, open_ones)), "")
+
+
 def begin(d: Decision, data: incident.Petitioned, own: str, home: str, nearby: Sequence[Case]) -> Refusal | None:
     """A petition bears the case, at the place of which it speaks."""
     category = d.rules.categories.get(data.category)
@@ -39,7 +62,7 @@ def begin(d: Decision, data: incident.Petitioned, own: str, home: str, nearby: S
     if refused:
         return refused
     path = register.path(register.standing(data.grid, at))
-    point = data.spot or (in_units(data.lon, data.lat) if data.lon is not None and data.lat is not None else None)
+    point = point_of(data)
     d.tell(
         facts.Reported(
             definition=incident.INCIDENT.name,

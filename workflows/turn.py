@@ -55,7 +55,8 @@ class DecidedStep(Struct, frozen=True):
 
 class Sent(Struct, frozen=True):
     """A send on its way: its cause, the instant by which its sender's step counts, the sender's arrival, and the post
-    whose move it follows from. `homes`: how often in a row a home has spoken to another one, with this time."""
+    whose move it follows from. `homes`: how often in a row a home has spoken to another one, with this time. `letter`:
+    the dead letter that an operator replays with it."""
 
     send: Send
     cause: facts.Cause
@@ -63,12 +64,21 @@ class Sent(Struct, frozen=True):
     arrival: int
     mover: str = ""
     homes: int = 0
+    letter: str = ""
 
     @property
     def key(self) -> tuple[str, int, int]:
         """By what sends are told apart, and put in order: the sender, the number of its step, and of the send in it."""
         seq, _, k = self.cause.id.partition(".")
         return self.cause.source, int(seq), int(k)
+
+
+def answered_by_none(sent: Sent, answer: Send, arrival: int) -> Sent:
+    """What is said back for a case that takes no step: it is archived, or was never there. Its number is that of what
+    was said, with the send counted below zero, as no step of that case has one. `arrival`: of the record."""
+    _, seq, k = sent.key
+    cause = msgspec.structs.replace(sent.cause, source=sent.send.to, id=f"{seq}.{-k}", actor="", token="")
+    return Sent(answer, cause, sent.instant, arrival, sent.mover, sent.homes + 1)
 
 
 class OutgoingSend(Struct, frozen=True):
@@ -277,6 +287,7 @@ class _Stored(Struct, omit_defaults=True):
     bears: str = ""
     mover: str = ""
     homes: int = 0
+    letter: str = ""
 
 
 def encode_sent(sent: Sent) -> str:
@@ -284,7 +295,16 @@ def encode_sent(sent: Sent) -> str:
     send = sent.send
     data = Raw(msgspec.json.encode(send.data))
     stored = _Stored(
-        send.to, send.trigger, data, sent.cause, sent.instant, sent.arrival, send.bears, sent.mover, sent.homes
+        send.to,
+        send.trigger,
+        data,
+        sent.cause,
+        sent.instant,
+        sent.arrival,
+        send.bears,
+        sent.mover,
+        sent.homes,
+        sent.letter,
     )
     return msgspec.json.encode(stored).decode()
 
@@ -294,4 +314,4 @@ def decode_sent(text: str) -> Sent:
     stored = msgspec.json.decode(text, type=_Stored)
     data = msgspec.json.decode(stored.data, type=SENDS[stored.trigger])
     send = Send(stored.to, stored.trigger, data, stored.bears)
-    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover, stored.homes)
+    return Sent(send, stored.cause, stored.instant, stored.arrival, stored.mover, stored.homes, stored.letter)

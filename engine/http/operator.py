@@ -92,7 +92,7 @@ async def replay(context: DoorContext, letter: str, operator: Operator) -> Repla
     ask = context.writer.submit(submission, wait=submission.kind == "event")
     appended: InboxRow = await _done(ask.durable)
     stands = bool(context.writer.engine.rows[appended.partition].halted)  # then nobody waits for it
-    waits, answer = stands, None
+    waits, answer = stands or submission.kind == "sent", None  # what a case has said is heard in its turn
     if ask.outcome is not None:  # a released firing has no answer of its own
         waits = not await done_within(ask.outcome, 0 if stands else WAIT_S)
         answer = None if waits else ask.outcome.result()

@@ -27,6 +27,7 @@ from schemas.instants import written
 from schemas.members import EventData
 from schemas.partition import home_of, partition_of
 from schemas.refusals import Reason, Refusal
+from workflows.turn import SENT, decode_sent, encode_sent
 
 OPERATOR = "operator"
 """The principal of an operator's records."""
@@ -58,6 +59,7 @@ class NotReplayable(GridpatrolError):
 
 def resubmission(letter: Letter, body: str | None, came: int, partitions: int, principals: Principals) -> Submission:
     """The record that replays a letter; NotReplayable. A firing that failed is released: its case's clocks run again.
+    What a case said to one of another home is said once more.
 
     `came`: when the event arrived first (ms), see `read`.
 
@@ -94,6 +96,12 @@ def resubmission(letter: Letter, body: str | None, came: int, partitions: int, p
         submission, _ = received
         record = msgspec.structs.replace(decode_record(submission.body), letter=letter.id, came=came)
         return msgspec.structs.replace(submission, body=encode_record(record).decode())
+    if letter.type == SENT:
+        try:
+            sent = msgspec.structs.replace(decode_sent(body), letter=letter.id)
+        except (msgspec.DecodeError, LookupError) as error:
+            raise NotReplayable(f"letter {letter.id} is nothing that a case has said", remedy="") from error
+        return Submission(partition_of(home_of(sent.send.to), partitions), "sent", OPERATOR, encode_sent(sent))
     try:
         record = decode_record(body)
     except msgspec.DecodeError as error:

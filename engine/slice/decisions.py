@@ -131,7 +131,7 @@ class Decisions:
         case = self.reads.case(body.event.subject) or Case(id=body.event.subject)
         rules, register = self.policies(case)
         if nearby is None:
-            nearby = self.reads.neighbours(data, body, register)
+            nearby = self.reads.neighbours(record, register)
         incoming = decide.IncomingEvent(body, data, arrival, record.row.body.encode())
         room = partial(self.reads.room, case, body.principal)
         result = decide.take(case, incoming, rules, register, nearby, room, self.others)
@@ -220,11 +220,12 @@ class Decisions:
         if refused:
             self.writes.bury_firing(self.row, case.id, arrival, homes.DUE, why)
 
-    def hear(self, sent: Sent, arrival: int, voice: str) -> None:
-        """What another case has said to one that stood, or one of another home."""
+    def hear(self, sent: Sent, arrival: int, voice: str, nearby: tuple[Case, ...] = ()) -> None:
+        """What another case has said to one that stood, or one of another home. `nearby`: what is under the key of the
+        one that it bears."""
         case = self.reads.case(sent.send.to) or Case(id=sent.send.to)
         _, register = self.policies(case)
-        self.enter(decide.hear(case, sent, register, self.others), arrival, voice)
+        self.enter(decide.hear(case, sent, register, self.others, nearby), arrival, voice)
 
     def hear_of_before(self, id_: str, at: int, arrival: int) -> bool:
         """Let a case hear at an instant which others go on in it, if an earlier release has not told it.

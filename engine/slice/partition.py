@@ -231,8 +231,8 @@ class PartitionRun:
         if kind == "tick":
             return
         if record.sent is not None:
-            if heard_key(record.sent) in self.reads.heard:
-                return  # it is taken once, whenever it comes again
+            if heard_key(record.sent) in self.reads.heard:  # it is taken once, whenever it comes again
+                return self.writes.answer_replay(record, "duplicate")
             self.writes.remember_heard(record.sent, record.row)
         if passed := [word for word in self._verdict(record.row.position) if word in (SKIP, UNDECIDABLE)]:
             return self.writes.refuse(record, arrival, Refusal(Reason.FAILED, "", f"settled: {passed[0]}"))
@@ -269,6 +269,10 @@ class PartitionRun:
             refusal = Refusal(Reason.FAILED, "", "no policy pack is active: run `gridpatrol pack activate DIR`")
         else:
             refusal = self.decisions.refused_as_archived(id_, "", record.row.position)
+            if refusal is None and not sent.send.bears and not self.reads.is_there(id_):
+                refusal = Refusal(Reason.IMPOSSIBLE, "subject", "no case of this id was ever there")
+            if refusal is not None:
+                self.writes.answer_for_none(sent, self.row, refusal, arrival)
         if refusal is not None:
             return self.writes.refuse(record, arrival, refusal)
         self._decide_of(id_, record, arrival)
@@ -283,7 +287,9 @@ class PartitionRun:
                 if record.row.kind == "release":
                     return self.decisions.release(id_, arrival)
                 if record.sent is not None:
-                    return self.decisions.hear(replace(record.sent, arrival=arrival), arrival, voice_of(record))
+                    near = self.reads.neighbours(record, self.decisions.active)
+                    self.decisions.hear(replace(record.sent, arrival=arrival), arrival, voice_of(record), near)
+                    return self.writes.answer_replay(record, "done")
                 return self.decisions.take(record, arrival, voice_of(record))
             except Exception as error:
                 self.decisions.stand(id_, error, arrival, voice_of(record))

@@ -26,7 +26,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Waiting
-from workflows.definitions import born_by, comes_up
+from workflows.definitions import DEFINITIONS, born_by, comes_up
 from workflows.parking import Room
 from workflows.policy.index import Policy
 from workflows.turn import Sent, decode_sent
@@ -126,6 +126,7 @@ class SliceReads:
                         continue
                 if record.sent is not None:
                     ids.add(record.sent.send.to)
+                    nearby |= self.keys_nearby(record, register)
                     continue
                 assert record.body is not None
                 event = record.body.event
@@ -159,9 +160,9 @@ class SliceReads:
 
     def keys_nearby(self, record: DecodedRecord, register: Policy | None) -> set[str]:
         """The keys of a report. One whose keys cannot be told has a failure then."""
-        if register is not None and record.body is not None and record.data is not None:
+        if register is not None:
             try:
-                return {*keys_nearby(record.data, record.body, register)}
+                return {*keys_of_record(record, register)}
             except Exception as error:
                 record.failure = error
         return set()
@@ -265,6 +266,11 @@ class SliceReads:
             self.look_up([id_])
         return self.case(id_)
 
+    def is_there(self, id_: str) -> bool:
+        """Whether a case was born, as far as can be read, or stands still."""
+        case = self.cases.get(id_)
+        return id_ in self.broken or id_ in self.standing or (case is not None and case.opened > 0)
+
     def is_archived(self, id_: str, before: int) -> bool:
         """Whether a case is archived where those are that had ended before an instant (0: none are)."""
         if not before or id_ in self.broken:
@@ -283,17 +289,17 @@ class SliceReads:
         """What is known of an event."""
         return find_seen(self.seen, partition, body)
 
-    def neighbours(self, data: EventData, body: Record, register: Policy) -> tuple[Case, ...]:
-        """The open cases under a report's keys, as they stand within this slice."""
-        keys = keys_nearby(data, body, register)
+    def neighbours(self, record: DecodedRecord, register: Policy | None) -> tuple[Case, ...]:
+        """The open cases under a report's keys, or those of what would bear a case, as they stand within this slice."""
+        keys = [] if register is None else keys_of_record(record, register)
         return tuple(self.cases[id_] for key in keys for id_ in self.open_under.get(key, ()))
 
     def names_nearby(self, record: DecodedRecord, register: Policy | None) -> str:
         """The neighbours of a report that waits, as a JSON list of ids; empty where they cannot be told."""
-        if record.data is None or record.body is None or register is None:
+        if (record.data is None and record.sent is None) or register is None:
             return ""
         try:
-            nearby = self.neighbours(record.data, record.body, register)
+            nearby = self.neighbours(record, register)
         except Exception:
             return ""  # a defect of its own: they are looked up when the report is decided
         return msgspec.json.encode([case.id for case in nearby]).decode()
@@ -379,8 +385,8 @@ class DueCases:
 
 
 def heard_key(sent: Sent) -> sends.HeardKey:
-    """By what a case remembers that it has heard something."""
-    return sent.send.to, sent.cause.source, sent.cause.id
+    """By what a case remembers that it has heard something: once as it was said, and once for each letter replayed."""
+    return sent.send.to, sent.cause.source, f"{sent.cause.id} {sent.letter}".rstrip()
 
 
 def is_unborn(case: Case) -> bool:
@@ -388,9 +394,17 @@ def is_unborn(case: Case) -> bool:
     return case.state == AWAITED and case.next_at is not None
 
 
-def keys_nearby(data: EventData, body: Record, register: Policy) -> list[str]:
-    """The keys under which open cases of the same home may be the same as the one that an event begins."""
-    return keys_around(data, body.measured, body.event.subject, register)
+def keys_of_record(record: DecodedRecord, register: Policy) -> list[str]:
+    """The keys under which open cases of the same home may be the same as the one that an event begins, or that a case
+    of another home bears."""
+    if record.sent is not None:
+        send = record.sent.send
+        births = DEFINITIONS[send.bears].births if send.bears else {}
+        keys = births[send.trigger].keys(send.data, None, register) if send.trigger in births else ()
+        return [scoped(key, send.to) for key in keys]
+    if record.data is None or record.body is None:
+        return []
+    return keys_around(record.data, record.body.measured, record.body.event.subject, register)
 
 
 def keys_around(data: EventData, measured: tuple[int, ...] | None, subject: str, register: Policy) -> list[str]:

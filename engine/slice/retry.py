@@ -119,10 +119,10 @@ class CaseRun:
             return self.decisions.writes.refuse(item.record, row.arrival, refusal)
         if row.kind == "release":
             return self.decisions.release(id_, row.arrival)
-        if (sent := item.record.sent) is not None:
-            return self.decisions.hear(replace(sent, arrival=row.arrival), row.arrival, voice)
         nearby = item.nearby
         near = None if nearby is None else tuple(self.reads.cases[i] for i in nearby if i in self.reads.cases)
+        if (sent := item.record.sent) is not None:
+            return self.decisions.hear(replace(sent, arrival=row.arrival), row.arrival, voice, near or ())
         self.decisions.take(item.record, row.arrival, voice, near)
 
     def activate(self, digest: str, arrival: int) -> None:

@@ -37,13 +37,17 @@ from schemas.events import files_of
 from schemas.members import EventData
 from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import parking
+from schemas.unserved import UNSERVED
+from workflows import decide, parking
 from workflows.case import Case
 from workflows.clocks.calendar import Calendar
+from workflows.definitions import is_spoken_to
 from workflows.policy.index import Policy
 from workflows.succession import GO_ON
-from workflows.turn import MOST_SENDS, SENT, EventOutcome, Result, Sent, encode_sent
+from workflows.turn import MOST_SENDS, SENT, EventOutcome, Result, Sent, answered_by_none, encode_sent
 
+ANSWERED_BY_NONE = -(1 << 62)
+"""What is said for a case that takes no step has no number of one: it is told apart and put in order by its record."""
 TURNS = 2 * MOST_SENDS
 """More than one turn says to cases that stand: room in the order of what waits."""
 
@@ -166,6 +170,11 @@ class SliceWrites:
             wait = parking.wait_of(case, event.source, event.id, event.actor, register)
         self.answers.append(Answer(row.partition, row.position, outcome, refusal, first, wait))
 
+    def answer_replay(self, record: DecodedRecord, outcome: str) -> None:
+        """Say to the operator who replays it what became of what a case of another home had said; nobody else waits."""
+        if record.sent is not None and record.sent.letter:
+            self.answers.append(Answer(record.row.partition, record.row.position, outcome))
+
     def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome, number: int = 0) -> None:
         """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests.
         `number`: its own among the outcomes of the partition, where it has one already."""
@@ -205,6 +214,16 @@ class SliceWrites:
         key = heard_key(sent)
         self.reads.heard.add(key)
         self.heard.append(HeardRow(*key, row.partition, row.position))
+
+    def answer_for_none(self, sent: Sent, partition: PartitionRow, refusal: Refusal, arrival: int) -> None:
+        """Say back to a case of another home that what it has said is not done, for a case that takes no step any more,
+        or was never there. Who said that and is spoken to by nobody hears nothing, nor does an answer get one."""
+        if sent.send.trigger == UNSERVED or not is_spoken_to(sent.cause.source):
+            return
+        answer = answered_by_none(sent, decide.not_served(sent, refusal), arrival)
+        place = partition.partition, ANSWERED_BY_NONE + partition.position
+        source, seq, k = answer.key
+        self.outgoing.append(OutgoingRow(*place, k, source, seq, answer.send.to, arrival, encode_sent(answer)))
 
     # ---- dead letters ---------------------------------------------------------------------------------------
 
@@ -352,6 +371,7 @@ class SliceWrites:
             event = record.body.event
             self.remember(record, arrival, EventOutcome(event.source, event.id, event.actor, PENDING))
             self.answer(record, PENDING, None)
+        self.answer_replay(record, PENDING)
 
     def wait_to_hear(self, sent: Sent, partition: PartitionRow, arrival: int) -> None:
         """Keep what a case has said to one that stands. `partition` has counted the steps of the turn."""

@@ -43,11 +43,11 @@ def keys_outgoing(connection: Connection) -> set[tuple[str, int, int]]:
 
 
 def without_step(connection: Connection) -> list[tuple[str, int, int]]:
-    """The same of what no step has said."""
+    """The same of what no step has said, though it is not said for a case that takes none (`k` below zero)."""
     sql = """
         SELECT o.case_id, o.seq, o.k FROM outgoing o LEFT JOIN facts s
             ON s.partition = o.partition AND s.n = o.n AND s.case_id = o.case_id AND s.seq = o.seq AND s.at <= o.arrival
-        WHERE s.n IS NULL ORDER BY 1, 2, 3"""
+        WHERE s.n IS NULL AND o.k > 0 ORDER BY 1, 2, 3"""
     return [(case, seq, k) for case, seq, k in execute(connection, sql)]
 
 

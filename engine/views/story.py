@@ -272,7 +272,12 @@ def of_other_cases(fact: Fact, step: StepText) -> str:
         case facts.SurvivorEnded():
             return step.survivor_ended(fact)
         case facts.Unserved():
-            return f"{step.say('未能照办', 'could not do what another case asked for')}: {fact.trigger}, {fact.why}"
+            said = (
+                step.say(f"{fact.case} 未能照办", f"{fact.case} could not do what this case asked for")
+                if fact.case
+                else step.say("未能照办", "could not do what another case asked for")
+            )
+            return f"{said}: {fact.trigger}, {fact.why}"
         case facts.Similar():
             return f"{step.say('疑似重复', 'perhaps the same as')} {', '.join(fact.cases)}"
         case facts.Visited():

@@ -25,6 +25,7 @@ from schemas.kinds.target import TARGET
 from schemas.kinds.task import TASK
 from schemas.kinds.visit import VISIT
 from schemas.members import EventData, Kind, Own
+from schemas.unserved import UNSERVED, NotServed
 
 KINDS: tuple[Kind, ...] = (
     INCIDENT,
@@ -50,5 +51,8 @@ if TYPE_CHECKING:
 else:
     AnyOwn = reduce(or_, (kind.own for kind in KINDS if kind.own is not None), None)
 """What a case keeps of its own; None where its kind keeps nothing. The decoder needs all of these structs by name."""
-SENDS: dict[str, type[EventData]] = {trigger: data for kind in KINDS for trigger, data in kind.sends.items()}
+SENDS: dict[str, type[EventData]] = {
+    UNSERVED: NotServed,
+    **{trigger: data for kind in KINDS for trigger, data in kind.sends.items()},
+}
 """What cases say to cases, by trigger."""

@@ -27,6 +27,7 @@ from schemas.members import (
 )
 from schemas.proposals import EXTENSIONS, WORDS_OF_PROPOSALS
 from schemas.samples import OTHER, PHOTO
+from schemas.unserved import UNSERVED, NotServed
 
 Channel = Literal["phone", "fax", "visit", "app", "online", "letter"]
 """How it came (M49: 电话、传真; M126: 网民留言)."""
@@ -270,6 +271,17 @@ class PetitionJoined(OwnFact, frozen=True, tag="petition.joined"):
         return structs.replace(own, asked="", case=self.case, case_state=self.state, before=self.before)
 
 
+class PetitionUntaken(OwnFact, frozen=True, tag="petition.untaken"):
+    """The case of another home that was asked cannot take it: it has ended long ago, or there is none of that id."""
+
+    case: str
+
+    def keep(self, own: Own | None) -> Own:
+        """Nothing is asked any more; the next word that wants its work done asks another case."""
+        assert isinstance(own, Petition)
+        return structs.replace(own, asked="" if own.asked == self.case else own.asked)
+
+
 class PetitionCaseOver(OwnFact, frozen=True, tag="petition.case_over"):
     """The case in which its work is done has ended, in this state."""
 
@@ -391,6 +403,7 @@ FACTS: tuple[type[Fact], ...] = (
     PetitionExamined,
     PetitionPassedOn,
     PetitionJoined,
+    PetitionUntaken,
     PetitionCaseOver,
     PetitionAnswered,
     PetitionWeighed,
@@ -440,7 +453,7 @@ PETITION = Kind(
         "case.reopened": SERVICE_REQUEST.events["case.reopened"],
         **EXTENSIONS,
     },
-    sends=OF_CASES,
+    sends=OF_CASES | {UNSERVED: NotServed},
     facts=FACTS,
     own=Petition,
     words={

@@ -137,4 +137,24 @@ def test_the_city_hands_a_petition_to_the_home_of_its_place_and_hears_the_end(
         assert kept[1].petitions == (asked,) and kept[1].path[-1] == "WY01-01"
         assert isinstance(kept[0].own, Petition)
         assert (kept[0].path, kept[0].own.case, kept[0].own.case_state) == (("XA",), work, "rejected")
+        # Where a similar case is open there it is joined, and where none is there that was named, nothing is.
+        here: dict[str, Any] = {"category": "D3-04", "grid": "WY01-01"}
+        here["position"] = {"lon": 108.9, "lat": 34.3, "crs": "CGCS2000"}
+        found, again = subject("WY01", 7), subject("XA", 2)
+        tell_at("report.submitted", LEAF_CHIEF, found, 3000, source="patrol", **here)
+        tell_at("petition.submitted", office, again, 4000, channel="visit", **here)
+        tell_at("petition.accepted", office, again, 5000)
+        with line.engine.database.read() as connection:
+            kept = [decode(read_case(connection, id_) or "") for id_ in (again, found)]
+            assert read_case(connection, petitioned_subject(again, "WY01")) is None
+        assert isinstance(kept[0].own, Petition) and kept[1].petitions == (again,)
+        assert (kept[0].own.case, kept[0].own.before, kept[0].own.asked) == (found, True, "")
+        tell_at("petition.attached", office, again, 6000, into=subject("WY01", 99))
+        with line.engine.database.read() as connection:
+            kept = [decode(read_case(connection, id_) or "") for id_ in (again, found)]
+            told = "\n".join(story(exports.steps_of(connection, again), active_names(connection, Policies())))
+        assert isinstance(kept[0].own, Petition) and kept[1].petitions == ()
+        assert (kept[0].own.case, kept[0].own.asked) == ("", "")
+        assert f"未能关联 cannot be worked on in {subject('WY01', 99)}" in told and "未能照办" in told
+        assert verify(line.engine.database, live=True) == []
         assert replayed_beside(line.engine, tmp_path) == []

@@ -20,7 +20,7 @@ from tests.support.builders import DAY, LEAF_CHIEF, STREET, Story, weiyang
 from tests.unit.test_supervision import counts_of
 from workflows.case import Clock, Owner
 from workflows.definitions import held_by
-from workflows.definitions.petition import RATIOS, SUMS
+from workflows.definitions.petition_figures import RATIOS, SUMS
 from workflows.figures import derived
 from workflows.petitioning import MOST_WAITING
 from workflows.policy.index import Policy

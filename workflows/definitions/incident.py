@@ -287,7 +287,7 @@ def first_owner(d: Decision, data: ReportSubmitted, speaker: Speaker, state: str
 BIRTHS = {
     "report.submitted": Birth(birth.report, first_owner, birth.report_keys),
     incident.BORNE: Birth(birth.borne, birth.assign_borne),
-    "case.petitioned": Birth(petitioning.begin, petitioning.assign),
+    "case.petitioned": Birth(petitioning.begin, petitioning.assign, petitioning.keys, joins=petitioning.joins),
 }
 
 

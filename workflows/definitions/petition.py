@@ -26,28 +26,17 @@ from collections.abc import Sequence
 
 from schemas import facts
 from schemas.coordinates import SHIFTED
-from schemas.derived_ids import petitioned_subject
-from schemas.envelope import is_subject
-from schemas.kinds import incident, petition
+from schemas.kinds import petition
 from schemas.kinds.incident import (
     CASE_JOINED,
     CASE_OVER,
-    PETITION_LEFT,
-    PETITIONED,
-    CaseJoined,
-    CaseOver,
-    Petitioned,
-    PetitionLeft,
 )
 from schemas.kinds.petition import (
     CODE_GIVEN,
-    LINES,
     Accepted,
     Answered,
-    Attached,
     CodeGiven,
     Examined,
-    Petition,
     PetitionAnswered,
     PetitionCaseOver,
     PetitionCodeGiven,
@@ -59,27 +48,36 @@ from schemas.kinds.petition import (
     PetitionReleased,
     PetitionRevisited,
     PetitionTaken,
+    PetitionUntaken,
     PetitionWeighed,
     Released,
-    Revisited,
     RewardDecided,
-    Rewarded,
     RewardProposed,
     Submitted,
     Transferred,
 )
-from schemas.kinds.service_request import Reopened
 from schemas.members import EventData, Source
-from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
-from workflows import birth, effects, holding, merging, petitioning, reopening, sla
+from schemas.unserved import UNSERVED
+from workflows import birth, effects
 from workflows.case import AWAITED, TOTAL, Case, Owner
 from workflows.decision import Decision
 from workflows.define import define
 from workflows.definitions.any_case import ADMITS_OF_ANY, ADMITS_OF_PROPOSALS, EFFECTS_OF_ANY, EFFECTS_OF_PROPOSALS
-from workflows.definitions.incident import GOES_ON_IN
+from workflows.definitions.petition_figures import MEASURES, RATIOS, SUMS
+from workflows.definitions.petition_ladder import (
+    begins_another_cycle,
+    goes_up_to_reexamination,
+    goes_up_to_review,
+    is_another,
+    kept_by,
+    may_take_up_again,
+    revisit,
+    take_up_again,
+)
+from workflows.definitions.petition_rewards import has_a_reward, propose_rewards, reward
+from workflows.definitions.petition_work import attach, be_joined, be_untaken, hear_end, pass_on
 from workflows.duplicates import point_of, similar
-from workflows.figures import Measure, Ratio, Sum
 from workflows.machine import Admission, Birth, Effect, NamedClock, Speaker, State, Transition
 from workflows.policy.public import SourceRow
 
@@ -111,6 +109,7 @@ TRANSITIONS = (
     Transition("petition.attached", TO_ANSWER, "="),
     Transition(CASE_JOINED, (*OPEN, *OVER), "="),
     Transition(CASE_OVER, (*OPEN, *OVER), "="),
+    Transition(UNSERVED, (*OPEN, *OVER), "="),
     Transition("petition.answered", TO_ANSWER, "answered"),
     Transition("petition.revisited", ("answered",), "accepted", ("begins_another_cycle",)),
     Transition("petition.revisited", ("answered",), "reexamination", ("goes_up_to_reexamination",)),
@@ -133,48 +132,15 @@ TRANSITIONS = (
 )
 
 
-def kept_by(case: Case) -> Petition:
-    """What a petition keeps of its own."""
-    assert isinstance(case.own, Petition)
-    return case.own
-
-
-def next_stage(kept: Petition) -> str:
-    """The stage to which it goes up from here; empty: none is left, or no level is above who has answered."""
-    reached = kept.ladder.index(kept.stage) + 1 if kept.stage in kept.ladder else 0
-    return next(iter(kept.ladder[reached:]), "") if kept.level > 1 else ""
-
-
 def is_to_be_examined(case: Case, data: EventData, speaker: Speaker) -> bool:
     """The pack wants it to be looked at before it is worked on."""
     return kept_by(case).checked
-
-
-def begins_another_cycle(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """Who asked is not satisfied, and its source has no ladder."""
-    return isinstance(data, Revisited) and data.outcome == "dissatisfied" and not kept_by(case).ladder
-
-
-def goes_up(case: Case, data: EventData) -> str:
-    """The stage to which it goes up by what was said of the answer; empty: to none."""
-    return next_stage(kept_by(case)) if isinstance(data, Revisited) and data.outcome == "dissatisfied" else ""
-
-
-def goes_up_to_reexamination(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """Who asked is not satisfied, and the grid above re-examines (复查)."""
-    return goes_up(case, data) == "reexamination"
-
-
-def goes_up_to_review(case: Case, data: EventData, speaker: Speaker) -> bool:
-    """Who asked is not satisfied, and the grid above reviews (复核)."""
-    return goes_up(case, data) == "review"
 
 
 # ---- how it begins ----------------------------------------------------------------------------------------
 
 USUAL = "usual"
 """The lane of what has none, in figures."""
-WORK = incident.INCIDENT.name
 """The kind of case that a petition bears."""
 SOURCES = {"phone": Source.HOTLINE, "app": Source.PUBLIC, "online": Source.PUBLIC}
 """Who found a problem of which a petition by such a channel speaks; of any other one it is the petition (信访)."""
@@ -314,75 +280,6 @@ def examine(d: Decision, data: Examined, speaker: Speaker) -> Refusal | None:
     return pass_on(d, data.into) if data.outcome == "confirmed" else None
 
 
-def attach(d: Decision, data: Attached, speaker: Speaker) -> Refusal | None:
-    """Its work is done in another case."""
-    return pass_on(d, data.into)
-
-
-def pass_on(d: Decision, into: str | None) -> Refusal | None:
-    """Let its work be done: in a case that is named, else in that in which it is done already, else in a similar open
-    one, else in an incident that it bears."""
-    kept = kept_by(d.case)
-    if into is not None:
-        refused = refuse_case(d, into)
-        if refused or into in (kept.case, kept.asked):
-            return refused
-    elif kept.case or kept.asked:
-        return None
-    found = into or next((id_ for id_ in kept.similar if is_open_with_room(d.find(id_))), "")
-    if kept.case or kept.asked:
-        d.send(kept.case or kept.asked, PETITION_LEFT, PetitionLeft(petition=d.case.id))
-    place = d.register.standing(kept.place, d.arrival)
-    to = found or petitioned_subject(d.case.id, d.register.home(place))
-    said = Petitioned(
-        petition=d.case.id,
-        category=d.case.category,
-        source=Source(d.case.source),
-        grid=place,
-        by=d.case.by,
-        lon=d.case.lon,
-        lat=d.case.lat,
-        crs=kept.crs,
-        spot=d.case.spot,
-    )
-    d.tell(PetitionPassedOn(case=to, borne=not found))
-    d.send(to, PETITIONED, said, bears="" if found else WORK)
-    return None
-
-
-def refuse_case(d: Decision, id_: str) -> Refusal | None:
-    """Why its work cannot be done in a case that is named; of other homes that is known only when they answer."""
-    if not is_subject(id_) or id_ == d.case.id:
-        return Refusal(Reason.INVALID, "data.into", "must be the id of the case in which it is worked on")
-    if home_of(id_) != home_of(d.case.id):
-        return None
-    case = merging.survivor_of(id_, d.find)
-    if case is None or case.definition not in GOES_ON_IN:
-        detail = f"no case of this id is worked on: name one of {', '.join(GOES_ON_IN)}"
-        return Refusal(Reason.IMPOSSIBLE, "data.into", detail)
-    if petitioning.room_in(case) < 1:
-        detail = f"{petitioning.MOST_WAITING} cases and petitions wait for that case: name another one"
-        return Refusal(Reason.OVER_LIMIT, "data.into", detail)
-    return None
-
-
-def is_open_with_room(case: Case | None) -> bool:
-    """Whether a case is open and takes one petition more."""
-    return case is not None and case.opened > 0 and case.closed is None and petitioning.room_in(case) > 0
-
-
-def be_joined(d: Decision, data: CaseJoined, speaker: Speaker) -> Refusal | None:
-    """The case has answered, and takes it, or takes no more."""
-    d.tell(PetitionJoined(case=data.case, state=data.state, before=data.before, over=data.over, crowded=data.crowded))
-    return None
-
-
-def hear_end(d: Decision, data: CaseOver, speaker: Speaker) -> Refusal | None:
-    """The case in which its work is done has ended."""
-    d.tell(PetitionCaseOver(case=data.case, state=data.state))
-    return None
-
-
 def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     """It is answered; the reception asks who asked."""
     kept, judged = kept_by(d.case), d.judged(d.case.judged)
@@ -400,88 +297,10 @@ def answer(d: Decision, data: Answered, speaker: Speaker) -> Refusal | None:
     return None
 
 
-def propose_rewards(d: Decision) -> None:
-    """Of each line of which none is proposed yet, the reward of the pack that fits best."""
-    case, proposed = d.case, {reward.line for reward in kept_by(d.case).rewards}
-    for line in LINES:
-        rows = [row for row in d.rules.pack.rewards if row.line == line]
-        fitting = [row for row in rows if row.category in ("", case.category) and row.group in ("", case.group)]
-        if fitting and line not in proposed:
-            row = max(fitting, key=lambda row: (bool(row.category), bool(row.group)))
-            d.tell(RewardProposed(reward=row.code, line=line, amount_fen=row.amount_fen))
-
-
-def reward(d: Decision, data: Rewarded, speaker: Speaker) -> Refusal | None:
-    """A reward is paid or refused, once."""
-    found = next((each for each in kept_by(d.case).rewards if each.line == data.line and not each.outcome), None)
-    if found is None:
-        return Refusal(Reason.IMPOSSIBLE, "data.line", "no reward of this line is proposed, or it is decided already")
-    document, amount = data.document or "", found.amount_fen
-    d.tell(RewardDecided(line=found.line, outcome=data.outcome, amount_fen=amount, by=d.by, document=document))
-    return None
-
-
 def give_code(d: Decision, data: CodeGiven, speaker: Speaker) -> Refusal | None:
     """Who asked may look up the answer by another code."""
     d.tell(PetitionCodeGiven(digest=data.digest))
     return None
-
-
-def has_a_reward(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Some reward is proposed, and nobody has decided it."""
-    if any(not each.outcome for each in kept_by(d.case).rewards):
-        return None
-    return Refusal(Reason.IMPOSSIBLE, "type", "no reward is proposed for it that nobody has decided")
-
-
-def revisit(d: Decision, data: Revisited, speaker: Speaker) -> Refusal | None:
-    """Tell what who asked says, and let who is not satisfied get another answer."""
-    kept, stage = kept_by(d.case), goes_up(d.case, data)
-    again = begins_another_cycle(d.case, data, speaker)
-    d.tell(PetitionRevisited(outcome=data.outcome, by=d.by, stage=kept.stage))
-    if not again and not stage:
-        return None
-    was = d.register.standing(kept.unit, d.arrival)
-    if stage:
-        above = d.register.path(was)[-2:-1]
-        unit = Owner(next(iter(above), was), len(d.register.path(was)) - len(above))
-        d.tell(PetitionRaised(stage=stage, unit=unit.grid, level=unit.level, was=was))
-    else:
-        unit = Owner(was, kept.level, kept.department)
-    effects.assign(d, unit, "raised" if stage else "again")
-    holding.hold(d, "owner")  # told before the clocks end: whose they were is not who goes on
-    for clock in d.case.clocks:
-        if clock.name != TOTAL:
-            sla.stop(d, clock)
-    cycle = d.case.cycle + 1
-    looped = cycle >= d.rules.options.loop_alarm and not stage
-    d.tell(facts.Reworked(cycle=cycle, looped=looped))
-    if looped:
-        effects.alarm_loop(d)
-    return None
-
-
-def take_up_again(d: Decision, data: Reopened, speaker: Speaker) -> Refusal | None:
-    """The unit that had answered has it again, in another cycle."""
-    kept = kept_by(d.case)
-    grid = d.register.standing(kept.unit, d.arrival)
-    effects.assign(d, Owner(grid, kept.level, kept.department), "again")
-    return reopening.reopen(d, data, speaker)
-
-
-def may_take_up_again(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Its source has no ladder: of others the answer of the last stage is final."""
-    if not kept_by(d.case).ladder:
-        return None
-    detail = "a petition of this source goes up a level when it is revisited; once ended it is final: take in a new one"
-    return Refusal(Reason.IMPOSSIBLE, "type", detail)
-
-
-def is_another(d: Decision, speaker: Speaker) -> Refusal | None:
-    """Nobody asks about his own answer."""
-    if speaker.post != kept_by(d.case).by:
-        return None
-    return Refusal(Reason.FORBIDDEN, "actor", "who has answered does not ask about the answer: another post does")
 
 
 CLOCKS = (
@@ -502,100 +321,6 @@ FULFILS = {
     "petition.ended": (TOTAL,),
 }
 
-MEASURES = (
-    Measure("petitions", PetitionTaken, per="channel", zh="登记的信访件", en="petitions taken in", better="lower"),
-    Measure("petition_answers", PetitionAnswered, zh="信访答复的次数", en="answers to petitions"),
-    Measure(
-        "petition_answers_late",
-        PetitionAnswered,
-        where=(("late", True),),
-        zh="逾期的信访答复",
-        en="answers to petitions that came late",
-        better="lower",
-    ),
-    Measure("petition_answers_by_lane", PetitionAnswered, per="lane", zh="各通道的答复", en="answers by lane"),
-    Measure(
-        "petition_answers_weighed", PetitionWeighed, zh="加权答复（网络留言等加倍）", en="answers as sources weigh"
-    ),
-    Measure(
-        "petition_answers_late_weighed",
-        PetitionWeighed,
-        where=(("late", True),),
-        zh="加权逾期答复",
-        en="late answers as their sources weigh",
-        better="lower",
-    ),
-    Measure(
-        "petitions_joined",
-        PetitionJoined,
-        where=(("crowded", False),),
-        zh="已关联案件的信访件",
-        en="petitions with a case",
-    ),
-    Measure(
-        "petitions_found_before",
-        PetitionJoined,
-        where=(("before", True),),
-        zh="投诉之前已自行发现的信访件",
-        en="petitions about what we had found before",
-        better="higher",
-    ),
-    Measure(
-        "rewards_paid", RewardDecided, per="line", where=(("outcome", "paid"),), zh="发放的奖励", en="rewards paid"
-    ),
-    Measure("revisits", PetitionRevisited, per="outcome", zh="回访的结果", en="what petitioners said of answers"),
-    Measure(
-        "petitions_raised",
-        PetitionRaised,
-        per="stage",
-        zh="提级复查复核的信访件",
-        en="petitions that went up a stage",
-        better="lower",
-    ),
-)
-SUMS = (
-    Sum("answered", "答复", "answered", ("petition_answers",)),
-    Sum("answered_in_time", "按期答复", "answered in time", ("petition_answers",), ("petition_answers_late",)),
-    Sum(
-        "weighed_in_time",
-        "加权按期答复",
-        "answered in time, weighed",
-        ("petition_answers_weighed",),
-        ("petition_answers_late_weighed",),
-    ),
-    Sum("found_before", "自行发现在先", "found before", ("petitions_found_before",)),
-    Sum(
-        "asked",
-        "回访评价",
-        "asked and reached",
-        ("revisits:satisfied", "revisits:dissatisfied", "revisits:leaves_it"),
-    ),
-    Sum("content", "满意", "satisfied", ("revisits:satisfied",)),
-)
-RATIOS = (
-    Ratio("in_time_rate", "按期答复率", "answered in time", "answered_in_time", Sum("", "", "", ("answered",))),
-    Ratio(
-        "weighed_in_time_rate",
-        "加权按期答复率",
-        "answered in time, weighed",
-        "weighed_in_time",
-        Sum("", "", "", ("petition_answers_weighed",)),
-    ),
-    Ratio(
-        "found_before_rate",
-        "自行发现在先率",
-        "found by ourselves before complained of",
-        "found_before",
-        Sum("", "", "", ("petitions_joined",)),
-    ),
-    Ratio(
-        "satisfaction_rate",
-        "答复满意率",
-        "satisfied with the answer",
-        "content",
-        Sum("", "", "", ("asked",)),
-    ),
-)
 
 EFFECTS: dict[str, Effect] = {
     **EFFECTS_OF_ANY,
@@ -604,6 +329,7 @@ EFFECTS: dict[str, Effect] = {
     "petition.attached": attach,
     CASE_JOINED: be_joined,
     CASE_OVER: hear_end,
+    UNSERVED: be_untaken,
     "petition.rejected": effects.note("rejected"),
     "petition.transferred": transfer,
     "petition.examined": examine,
@@ -643,6 +369,7 @@ PETITION = define(
         PetitionExamined: "先行核实 looked at: {outcome}",
         PetitionPassedOn: "交办 to be worked on in {case}",
         PetitionJoined: "关联 worked on in {case}: {state}",
+        PetitionUntaken: "未能关联 cannot be worked on in {case}",
         PetitionCaseOver: "关联案件结束 the case in which it was worked on has ended: {case}, {state}",
         PetitionAnswered: "答复 answered: {found}",
         PetitionCodeGiven: "发放查询码 a code was given to look up the answer",
