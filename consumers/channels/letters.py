@@ -14,7 +14,9 @@ from workflows.policy.index import Policy
 
 def letters(connection: Connection, lines: Mapping[int, Line], register: Policy) -> dict[int, Line]:
     """These lines of the feed; those that move a case to write to a neighbour with its place and deadline."""
-    written = {line.case for line in lines.values() if line.case and not register.neighbours.keys().isdisjoint(line.recipients)}
+    written = {
+        line.case for line in lines.values() if line.case and not register.neighbours.keys().isdisjoint(line.recipients)
+    }
     found = {id_: cases.decode(body) for id_, _, body in slices.read_cases(connection, sorted(written))}
     told = dict(lines)
     for number, line in lines.items():

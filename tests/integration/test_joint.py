@@ -6,7 +6,7 @@ what is on its way, and a log that gives the same again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -20,7 +20,10 @@ from consumers.channels.settings import read_channels
 from engine import failpoints
 from engine.failpoints import Interrupted
 from engine.metrics.counters import Counters
+from engine.runtime import Consumer
 from engine.store import slices
+from engine.store.database import Database
+from engine.store.rows import StepRow
 from gridpatrol.run.following import follow
 from lab.parts.certificates import make_certificate
 from schemas import facts
@@ -195,6 +198,15 @@ posts = ["NB-*"]
 """
 
 
+def told_then(town: Town) -> Consumer:
+    """Lines of the feed are told at the town's instant, not at the wall's."""
+
+    def consume(database: Database, at_hand: Sequence[StepRow] = (), limit: int = 1000) -> int:
+        return follow(database, at_hand, limit, town.now)
+
+    return consume
+
+
 @pytest.mark.mechanism("M74", "M75")
 def test_a_neighbour_has_a_letter_by_mail_and_its_answer_is_entered_by_a_post(sqlite_url: str, tmp_path: Path) -> None:
     certificate = make_certificate(tmp_path, "door")
@@ -203,7 +215,7 @@ def test_a_neighbour_has_a_letter_by_mail_and_its_answer_is_entered_by_a_post(sq
     try:
         with line_of(sqlite_url, 2) as line:
             town, config = Town(line), read_channels(str(file))
-            line.engine.consumers = [lambda base, rows=(), most=1000: follow(base, rows, most, town.now)]
+            line.engine.consumers = [told_then(town)]
             office = ChannelSender(
                 line.engine.database, config, config.channels["letters"], Counters(), lambda: town.now + MINUTE, send
             )
