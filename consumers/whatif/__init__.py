@@ -145,9 +145,9 @@ def decided(
     """History up to an instant (ms since 1970), decided as it was and with the other pack, in databases of a folder.
     `connection` reads the database together with what has left it. LogMismatch, PackUnusable.
 
-    `consumers` make of the steps what is asked afterwards: figures, of which places and scores are. From `alone` records
-    on a second process decides the other side; `progress` then tells of both by this one's. `spare` is called at the
-    start of either process, where it has loaded all that it needs.
+    `consumers` make of the steps what is asked afterwards: figures, of which places and scores are. From `alone`
+    records on a second process decides the other side; `progress` then tells of both by this one's. `spare` is called
+    at the start of either process, where it has loaded all that it needs.
     """
     spare()
     ends = {row.partition: row.position for row in slices.read_partitions(connection)}

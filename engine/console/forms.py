@@ -2,8 +2,8 @@
 
 A member with a list of words is a choice, a sealed text is a text, an instant is a local time of the pack, a limit, a
 number, a code and some lists of codes are short texts, a code that is one of the register's is a choice of these, and
-parts of an incident are chosen among its own. What no form can say, such as a photo or another list, is left to the phone: an act that needs such a member has no
-form.
+parts of an incident are chosen among its own. What no form can say, such as a photo or another list, is left to the
+phone: an act that needs such a member has no form.
 """
 
 import re

@@ -75,7 +75,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "app_enter": ("登记申请", "Enter an application"),
     "app_enter_says": (
         "登记后开始计时。申请人和项目内容封存，只有经办的岗位读得到。",
-        "The time begins with it. Who applies and what the project is are sealed: the posts that deal with it read them.",
+        "The time begins with it. Who applies and what the project is are sealed: posts that deal with it read them.",
     ),
     "app_lines": ("收费与补偿", "Fees and compensation"),
     "app_lines_none": ("这段时间没有款项", "No line of money in this time"),

@@ -1,5 +1,4 @@
-"""What supervisions charge (扣款), the lines of money of approvals (收费、补偿), and the feed of decided violations that a
-bank reads (绿色信贷)."""
+"""What supervisions charge (扣款), money of approvals (收费、补偿), and decided violations for a bank (绿色信贷)."""
 
 from typing import Annotated, Any
 
@@ -58,7 +57,7 @@ async def approval_lines(
     purpose: Purpose = "",
     approval: ApprovalId = "",
 ) -> ApprovalMoneyPage:
-    """Lines of money (收费、补偿) by their days, counter-lines among them, each with its approval; and what they come to by
+    """Lines of money (收费、补偿) by day, counter-lines among them, each with its approval; and what they come to by
     purpose. Without days those of the present year. Amounts are in fen. As CSV it has the lines."""
     question = ApprovalMoneyQuestion(since=from_, until=to, grid=grid, purpose=purpose, approval=approval)
     now, policies = context.now(), context.policies

@@ -1,5 +1,5 @@
-"""Money of approvals (收费、补偿): dated lines of a period, each with the line that takes it back, and what they come to
-by purpose (M122). There are no accounts and no balances. Amounts are in fen, 1/100 yuan, and fit into 64 bits."""
+"""Money of approvals (收费、补偿): dated lines of a period, each with the line that takes it back, and what they come
+to by purpose (M122). There are no accounts and no balances. Amounts are in fen, 1/100 yuan, and fit into 64 bits."""
 
 from collections.abc import Iterator
 

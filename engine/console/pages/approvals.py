@@ -125,8 +125,8 @@ async def application_page(
 async def enter_application(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext]
 ) -> Response[Any]:
-    """Enter an application. It lies in the home of the root, whatever grid it is to be in: its id is made of that and of
-    the number that the form has, so the same form begins one case, however often it is sent."""
+    """Enter an application. It lies in the home of the root, whatever grid it is to be in: its id is made of that and
+    of the number that the form has, so the same form begins one case, however often it is sent."""
     fields = await form_of(request)
     number = fields.pop(NUMBER, "")
     if fields.get("trigger") != FILE or not is_id(number):
