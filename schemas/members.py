@@ -223,6 +223,11 @@ class Own(Struct, frozen=True, omit_defaults=True, tag_field="kind", kw_only=Tru
         """A code outside the register that is written to of the case; empty: none."""
         return ""
 
+    @property
+    def writes_of(self) -> str:
+        """The grid in which that lies of which it is written; empty: none."""
+        return ""
+
     def regridded(self, grids: Mapping[str, str]) -> "Own":
         """It, after successors have taken the place of grids that ended."""
         return self

@@ -4,7 +4,7 @@
 same function: with the example of the contract for what would be said, and each word that a member of it may have.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -111,6 +111,16 @@ def sayable(case: Case, post: Post, rules: Policy, register: Policy, at: int) ->
         if pulled := pulls_of(d, post, name):
             found.append(Sayable(name, any(definition.works(pull.trigger, case.state) for pull in pulled)))
     return tuple(found)
+
+
+def begins(register: Policy, post: str, trigger: str, definition: str, at: int) -> Callable[[str], bool]:
+    """Whether a post may begin a case of a kind and of a category by a trigger at an instant (ms), by the roles table:
+    what else is asked of it depends on what it says."""
+    speaker = register.posts.get(post)
+    if speaker is None or silence_of(speaker, register, at) or speaker.grid not in register.grids:
+        return lambda category: False
+    rows = register.role_rows_at(register.grids[speaker.grid].level, trigger, speaker.role, definition)
+    return lambda category: any(not row.categories or category in row.categories for row in rows)
 
 
 def pulls_of(d: Decision, post: Post, name: str) -> list[Pull]:

@@ -154,9 +154,11 @@ def subject(lines: Sequence[Line], names: Names, now: int) -> Words:
     rest = len(lines) - len(same)
     dues = {line.due for line in same if line.due is not None}
     when = Words("", "")
-    if first.rank < NOTICE and dues:
+    if first.rank <= NOTICE and dues:
         at, several = when_words(min(dues), now, names), len(dues) > 1
         when = Words(f"{'最早' * several}{at.zh} 到期", f" due {'from ' * several}{at.en}")
+        if first.rank == NOTICE:  # a letter, which asks for an answer
+            when = Words(f"，{'最早' * several}时限{at.zh}", f"; deadline {'from ' * several}{at.en}")
         if first.rank == OVERDUE:
             when = Words(f"已超期，{'最早' * several}时限{at.zh}", f" overdue, since {at.en}")
     unit = place_of(same, names)

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from consumers.channels.letters import letters
 from consumers.channels.message import Message, ToldLine, compose
 from consumers.channels.outcome import Outcome
 from consumers.channels.routing import STALE_MS, MayTell, Routing, Taken
@@ -215,7 +216,7 @@ class ChannelSender:
         self, connection: Connection, rung: ChannelLine, rows: list[ChannelLine], names: Names, now: int
     ) -> ChannelMessage:
         name = self.channel.name
-        lines, told = self._lines_of(connection, rows), dict[int, ToldLine]()
+        lines, told = letters(connection, self._lines_of(connection, rows), names.register), dict[int, ToldLine]()
         for row in rows:
             told.setdefault(row.number, ToldLine(lines[row.number], {})).ids[row.post] = row.id
         ids = sorted(row.id for row in rows)

@@ -140,12 +140,16 @@ def decided(
     consumers: Sequence[Consumer] = (),
     progress: Progress = lambda done: None,
     alone: int = ALONE,
+    spare: Callable[[], object] = int,
 ) -> Iterator[Decided]:
     """History up to an instant (ms since 1970), decided as it was and with the other pack, in databases of a folder.
     `connection` reads the database together with what has left it. LogMismatch, PackUnusable.
 
-    From `alone` records on a second process decides the other side; `progress` then tells of both by this one's.
+    `consumers` make of the steps what is asked afterwards: figures, of which places and scores are. From `alone`
+    records on a second process decides the other side; `progress` then tells of both by this one's. `spare` is called
+    at the start of either process, where it has loaded all that it needs.
     """
+    spare()
     ends = {row.partition: row.position for row in slices.read_partitions(connection)}
     since = beginnings(engine, connection, ends, until, instead.since)
     was, would_be = (f"sqlite:///{folder / name}" for name in ("was.db", "would-be.db"))
@@ -159,7 +163,7 @@ def decided(
         two = decide(would_be, settings, consumers, other, lambda n: progress(one + max(common, n)))
     else:
         (file := folder / "would-be.jsonl").write_bytes(b"\n".join(other))
-        with get_context("spawn").Pool(1, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        with get_context("spawn").Pool(1, begin_process, (spare,)) as pool:
             later = pool.apply_async(decide_file, (would_be, settings, consumers, file))
             one = decide(was, settings, consumers, left, lambda n: progress(2 * max(common, n)))
             two = later.get()
@@ -184,6 +188,12 @@ def decide(
         while engine.feed():
             pass
     return count
+
+
+def begin_process(spare: Callable[[], object]) -> None:
+    """The start of the second process: the first one alone is interrupted, and ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    spare()
 
 
 def decide_file(url: str, settings: Settings, consumers: Sequence[Consumer], file: Path) -> int:

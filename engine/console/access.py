@@ -99,14 +99,18 @@ def post_of(request: Request[Principal, Any, Any]) -> str:
 
 
 async def form_of(request: Request[Any, Any, Any]) -> dict[str, str]:
-    """The fields of a form, once its mark was found right."""
+    """The fields of a form, once its mark was found right. What several boxes of one name say stands in one field,
+    parted by semicolons."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise Problem(415, "content_type", "a form is expected here", remedy="send it as a page of this server does")
     try:
-        fields = dict(parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        sent = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=MOST_FIELDS)
     except ValueError as error:
         raise not_a_form() from error
+    fields = dict[str, str]()
+    for name, text in sent:
+        fields[name] = f"{fields[name]};{text}" if name in fields else text
     for name, text in fields.items():
         check_text(text, name if name.isidentifier() else "form")
     await check_mark(request, fields.pop("mark", ""))

@@ -1,9 +1,9 @@
 """Forms of what may be said: made of the contract, so that a kind of case brings its own.
 
 A member with a list of words is a choice, a sealed text is a text, an instant is a local time of the pack, a limit, a
-number, a code and some lists of codes are short texts, and a code that is one of the register's is a choice of these.
-What no form can say, such as a photo or another list, is left to the phone: an act that needs such a member has no
-form.
+number, a code and some lists of codes are short texts, a code that is one of the register's is a choice of these, and
+parts of an incident are chosen among its own. What no form can say, such as a photo or another list, is left to the
+phone: an act that needs such a member has no form.
 """
 
 import re
@@ -18,13 +18,15 @@ from engine.views.names import Names
 from schemas.events import EVENTS
 from schemas.value_words import WORDS
 
-Shape = Literal["choice", "text", "instant", "limit", "number", "code", "codes", "clock"]
+Shape = Literal["choice", "text", "instant", "limit", "number", "code", "codes", "case", "cases", "clock"]
 NOTE = "note"
 """The free text that goes along with every event."""
 GRIDS, DEPARTMENTS = ("to_grid", "grid"), ("to_department", "department", "lead")
 """Members that are codes of grids or departments, by the contract's names."""
 LISTS = ("owners", "neighbours", "participants")
 """Members that are lists of codes, and are typed one after the other."""
+PART, PARTS = "part", "parts"
+"""Members that name a part of the incident, or several."""
 BETWEEN_CODES = re.compile(r"[;,；，、\s]+")
 ACTION = "action"
 """The member that is the code of an action of supervision."""
@@ -82,6 +84,10 @@ def field_of(name: str, kind: inspect.Type, needed: bool) -> Field | None:
                 return Field(name, "number", needed)
             case inspect.VarTupleType() if name in LISTS:
                 return Field(name, "codes", needed)
+            case inspect.VarTupleType() if name == PARTS:
+                return Field(name, "cases", needed)
+            case inspect.StrType() if name == PART:
+                return Field(name, "case", needed)
             case inspect.StrType():
                 shape: Shape = "text" if sealed else {"clock": "clock", "limit": "limit"}.get(name, "code")  # type: ignore[assignment]
                 return Field(name, shape, needed)
@@ -98,7 +104,7 @@ def data_of(form: Form, sent: Mapping[str, str], names: Names) -> dict[str, Any]
             continue
         if field.shape == "number" and text.isascii() and text.isdigit() and len(text) < 10:
             data[field.name] = int(text)
-        elif field.shape == "codes":
+        elif field.shape in ("codes", "cases"):
             data[field.name] = [code for code in BETWEEN_CODES.split(text) if code]
         elif field.shape == "instant":
             data[field.name] = local_instant(text, names)

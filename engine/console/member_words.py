@@ -244,7 +244,11 @@ def phone_forms() -> dict[str, Any]:
             continue
         form, taken = form_for(trigger), [each for each in fields(event.data) if each.encode_name == EVIDENCE]
         photos = "" if not taken else "needed" if taken[0].required else "offered"
-        asked = [each for each in form.fields if trigger not in BIRTHS or each.name in OF_A_REPORT]
+        asked = [
+            each
+            for each in form.fields
+            if each.shape != "cases" and (trigger not in BIRTHS or each.name in OF_A_REPORT)  # a phone knows no parts
+        ]
         zh, en = act_words(trigger)
         found[trigger] = {
             "zh": zh,

@@ -1,4 +1,4 @@
-"""What supervisions charge (扣款), and the feed of decided violations that a bank reads (绿色信贷)."""
+"""What supervisions charge (扣款), money of approvals (收费、补偿), and decided violations for a bank (绿色信贷)."""
 
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from engine.http.performance import figures
 from engine.http.problems import Problem, busy
 from engine.operations.auditing import NotAudited, audit_violations
 from engine.principals import Operator, Principal
+from engine.views.approval_money import ApprovalMoneyPage, ApprovalMoneyQuestion, approval_money
 from engine.views.deductions import DeductionPage, DeductionQuestion, deduction_page
 from engine.views.violations import NoBank, ViolationPage, ViolationQuestion, violation_page
 from workflows.policy.model import BANK
@@ -23,6 +24,10 @@ Since = Annotated[
     str, QueryParameter(description="RFC 3339 with a zone: acts that were served, or have ended, from this instant on.")
 ]
 Act = Annotated[str, QueryParameter(description="The act of this supervision alone: `case` of a line of the feed.")]
+From = Annotated[str, QueryParameter(name="from", description="First local day of lines.")]
+To = Annotated[str, QueryParameter(name="to", description="Last local day of lines.")]
+Purpose = Annotated[str, QueryParameter(description="fee, compensation or trading; without one all.")]
+ApprovalId = Annotated[str, QueryParameter(description="The approval: `<home>.<UUIDv7>`; without one all.")]
 PostCode = Annotated[
     str, QueryParameter(description="The post of a bank that reads, where the principal speaks for several.")
 ]
@@ -40,6 +45,27 @@ async def deductions(
         context,
         request.user,
         lambda connection, readable: deduction_page(connection, policies, question, now, readable),
+    )
+
+
+@get("/v1/approval-money", response_class=Listing, summary="Fees and compensation of approvals", tags=["performance"])
+async def approval_lines(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    from_: From = "",
+    to: To = "",
+    grid: Grid = "",
+    purpose: Purpose = "",
+    approval: ApprovalId = "",
+) -> ApprovalMoneyPage:
+    """Lines of money (收费、补偿) by day, counter-lines among them, each with its approval; and what they come to by
+    purpose. Without days those of the present year. Amounts are in fen. As CSV it has the lines."""
+    question = ApprovalMoneyQuestion(since=from_, until=to, grid=grid, purpose=purpose, approval=approval)
+    now, policies = context.now(), context.policies
+    return await figures(
+        context,
+        request.user,
+        lambda connection, readable: approval_money(connection, policies, question, now, readable),
     )
 
 
@@ -71,4 +97,4 @@ async def violations(
 
 
 OF_A_BANK = [violations]
-ROUTES = [deductions]
+ROUTES = [deductions, approval_lines]

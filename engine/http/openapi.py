@@ -45,6 +45,7 @@ PAGE = """gridpatrol {version}
   GET  /v1/responsible       who must act on a problem in a grid: ?grid=&category=&at=
   GET  /v1/responsibilities  what bodies answer for, and who has signed it: ?body=&grid=&post=&unsigned=
   GET  /v1/deductions        what supervisions charge in a year: ?year=&grid=
+  GET  /v1/approval-money    fees and compensation of approvals: ?from=&to=&grid=&purpose=&approval=
   GET  /v1/violations        decided violations, for a bank: ?since=
   GET  /v1/audit             what was done and chained, for inspection: ?only=exempted; /v1/audit/stream as it happens
   GET  /v1/verifications     when what is stored was verified, backed up and anchored last

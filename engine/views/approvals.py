@@ -13,19 +13,25 @@ from engine.views.names import Named, Names, active_names
 from engine.views.past import Order
 from engine.views.present import Reading, present
 from engine.views.readers import check_list
-from schemas.kinds.approval import APPROVAL, Approval
+from schemas.kinds.approval import APPROVAL, Approval, Filed
 from workflows.case import Case
 from workflows.definitions.approval import HALL, PROMISE, STATUTE
+from workflows.policy.index import Policy
+from workflows.policy.model import ApprovalRow
 from workflows.reading import Readable
+from workflows.saying import begins
 
+FILE = next(trigger for trigger, event in APPROVAL.events.items() if event.data is Filed)
+"""The trigger that begins one."""
 PAGE = 100
 """Approvals of a page."""
 
 
 class ApprovalQuestion(Struct, frozen=True, kw_only=True):
-    """What is looked at: open ones by their deadline, or those that have ended, the latest first."""
+    """What is looked at: open ones by their deadline, or those that have ended, the latest first. `post`: who looks."""
 
     ended: bool = False
+    post: str = ""
     cursor: str = ""
 
 
@@ -54,9 +60,10 @@ class ApprovalLine(Struct, frozen=True, kw_only=True):
 
 
 class ApprovalPage(Struct, frozen=True, kw_only=True):
-    """The answer. Counts are of the lines of this page."""
+    """The answer. Counts are of the lines of this page; `files`: the post may enter applications."""
 
     lines: list[ApprovalLine]
+    files: bool
     paused: int
     past_promise: int
     past_statute: int
@@ -85,6 +92,7 @@ def approval_page(
     last = found[PAGE - 1][0] if len(found) > PAGE else None
     return ApprovalPage(
         lines=lines,
+        files=bool(fileable(names.register, question.post, here.at)),
         paused=sum(bool(line.pauses or line.bans) and line.case.open for line in lines),
         past_promise=sum(line.promise is not None and line.promise.late for line in lines),
         past_statute=sum(line.statute is not None and line.statute.late for line in lines),
@@ -113,4 +121,14 @@ def approval_line(case: Case, names: Names, at: int) -> ApprovalLine:
         hall=until.get(HALL),
         referrals=own.referrals,
         money_fen=sum(line.amount_fen for line in own.lines),
+    )
+
+
+def fileable(register: Policy, post: str, at: int) -> tuple[ApprovalRow, ...]:
+    """What a post may enter an application for at an instant (ms UTC), by the roles table and the days of each row."""
+    may, today = begins(register, post, FILE, APPROVAL.name, at), register.clock_of_days.local_day(at)
+    return tuple(
+        row
+        for row in register.pack.approvals
+        if row.valid_from <= today and (not row.valid_to or today <= row.valid_to) and may(row.code)
     )

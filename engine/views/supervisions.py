@@ -26,7 +26,7 @@ from workflows.holding import Holder
 from workflows.policy.index import Policy
 from workflows.policy.model import ActionRow, Post
 from workflows.reading import Readable
-from workflows.saying import Sayable, sayable, silence_of
+from workflows.saying import Sayable, begins, sayable
 
 PAGE = 100
 """Supervisions of a page."""
@@ -155,12 +155,5 @@ def own_hands(post: Post, holder: Holder) -> bool:
 
 def proposable(register: Policy, post: str, at: int) -> tuple[ActionRow, ...]:
     """The actions that a post may propose at an instant (ms UTC), by the roles table."""
-    speaker = register.posts.get(post)
-    if speaker is None or silence_of(speaker, register, at) or speaker.grid not in register.grids:
-        return ()
-    rows = register.role_rows_at(register.grids[speaker.grid].level, PROPOSE, speaker.role, SUPERVISION.name)
-    return tuple(
-        action
-        for action in register.pack.actions
-        if any(not row.categories or action.action in row.categories for row in rows)
-    )
+    may = begins(register, post, PROPOSE, SUPERVISION.name, at)
+    return tuple(action for action in register.pack.actions if may(action.action))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from consumers.performance.consume import consume
 from consumers.whatif import compared, decided
 from consumers.whatif.history import Instead
 from engine.clock import now_ms
@@ -20,12 +21,11 @@ from engine.store.rows import PackRow
 from engine.views.assessment import AssessmentQuestion
 from engine.views.names import active_names
 from engine.views.questions import BadQuestion
-from gridpatrol import options
+from gridpatrol import collector, options
 from gridpatrol.options import say
 from gridpatrol.render.progress import progress
 from gridpatrol.render.whatif import beside_table
 from gridpatrol.run.closed_years import snapshot
-from gridpatrol.run.following import follow
 from gridpatrol.run.wiring import read_pack, reading, settings_of, whole_log
 from workflows.policy import model
 from workflows.policy.index import Policy
@@ -107,7 +107,9 @@ def command(
                 scratch(place_for(opened, folder)) as place,
                 progress("deciding twice", 2 * records) as show,
                 snapshot(settings)(opened) as connection,
-                decided(engine, connection, place, Instead(row, since), end, [follow], show) as sides,
+                decided(
+                    engine, connection, place, Instead(row, since), end, [consume], show, spare=collector.spare
+                ) as sides,
             ):
                 found = compared(sides, Instead(row, since), end, most, case, asked)
         except BadQuestion as error:

@@ -106,6 +106,11 @@ class Part(Own, frozen=True, tag="part"):
         """The neighbour."""
         return self.neighbour
 
+    @property
+    def writes_of(self) -> str:
+        """The place of the problem."""
+        return self.place
+
     def regridded(self, grids: Mapping[str, str]) -> Own:
         """A successor goes on as who leads."""
         return structs.replace(self, lead_grid=grids.get(self.lead_grid, self.lead_grid))

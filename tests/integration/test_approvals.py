@@ -30,7 +30,7 @@ from schemas.derived_ids import docket_subject
 from schemas.facts import decode_facts
 from tests.integration.test_sends_across import line_of, settle, sound
 from tests.support.builders import DAY, HOUR, at, event, subject, weiyang
-from tests.support.serving import prepared, served, tell, wait_until
+from tests.support.serving import Served, prepared, served, tell, wait_until
 from workflows.definitions.docket import AT_ONCE
 
 HALL, EPB, CITY = "WY-12345", "WY-EPB-H", "XA-CHIEF"
@@ -179,6 +179,7 @@ def test_the_door_lists_them_by_kind_keeps_who_applies_sealed_and_counts_what_wa
             assert second in page and first not in page and "超过承诺时限 1 件" in page and "环境影响报告书" in page
             ended = door.client.get("/approvals?ended=true&lang=en", headers={"Accept": "text/html"}).text
             assert first in ended and "1 have ended" in ended
+            of_money(door, first)
 
             def counted() -> bool:
                 rows = door.get("/v1/performance", definition="approval", period="all", by="category")["rows"]
@@ -197,3 +198,25 @@ def test_the_door_lists_them_by_kind_keeps_who_applies_sealed_and_counts_what_wa
             wait_until(counted)
         engine.drain()
         assert verify(engine.database) == []
+
+
+def of_money(door: Served, case: str) -> None:
+    """A fee and what took it back are lines of their days, and each opens into its approval."""
+    days = {"from": "2026-03-01", "to": "2026-03-31"}
+    page = door.get("/v1/approval-money", **days, grid="WY01")
+    lines = [(each["day"], each["amount_fen"], each["reverses"], each["reversed_by"]) for each in page["lines"]]
+    assert lines == [(20260302, 500, 0, 2), (20260303, -500, 1, 0)]
+    assert {(each["approval"], each["matter"]["code"]) for each in page["lines"]} == {(case, "eia-form")}
+    assert page["purposes"] == [
+        {"purpose": "fee", "lines": 2, "entered_fen": 500, "reversed_fen": -500, "total_fen": 0}
+    ]
+    for other in ({"to": "2026-03-01"}, {"from": "2026-03-02", "grid": "WY02"}, {**days, "purpose": "trading"}):
+        assert door.get("/v1/approval-money", **other)["lines"] == []
+    assert len(door.get("/v1/approval-money", **days, approval=case)["lines"]) == 2
+    for wrong, field in (({"purpose": "bribe"}, "purpose"), ({"from": "soon"}, "from"), ({"grid": "NO"}, "grid")):
+        answer = door.client.get("/v1/approval-money", params=wrong)
+        assert (answer.status_code, answer.json()["field"]) == (400, field)
+    text = door.client.get("/v1/approval-money", params=days, headers={"Accept": "text/csv"}).text
+    assert "amount_fen" in text.splitlines()[0] and len(text.splitlines()) == 3
+    shown = door.client.get("/approvals/money", params={**days, "lang": "zh"}, headers={"Accept": "text/html"}).text
+    assert "款项 2 笔" in shown and "收费" in shown and f"/cases/{case}" in shown and "冲销第 1 行" in shown

@@ -146,6 +146,38 @@ def test_who_is_waited_for_stands_on_the_page_of_joint_work(local: Served) -> No
     page = get(chief, "/joint?lang=en").text
     assert "0 parts of 1 incidents are open" in page and "asked for 2 times" in page
     assert local.get(f"/v1/incidents/{THEIRS}")["state"] == "verifying"
+    member, action = as_post(local, "WY02-01-CHIEF"), f"/cases/{THEIRS}/acts"
+    check = get(member, f"/cases/{THEIRS}")
+    assert "二号街道第3社区（示例）（已办）" in check.text, "parts are named by whose they are"
+    fields = check.form(action, trigger="verification.recorded", parts=part["id"])
+    answer = send(member, action, fields | {"outcome": "solved"})
+    assert answer.status_code == 422, "a check that finds it solved reopens nothing"
+    assert f'value="{part["id"]}" checked' in answer.text and '"parts"' in answer.text
+    assert send(member, action, fields | {"outcome": "unsolved", "event": str(uuid4())}).status_code == 303
+    assert [local.get(f"/v1/incidents/{id_}")["state"] for id_ in (THEIRS, part["id"])] == ["reported", "entrusted"]
+
+
+@pytest.mark.mechanism("M119", "M122")
+def test_an_application_is_entered_by_a_form_and_spoken_of_after_its_end(local: Served) -> None:
+    hall, office, member = (as_post(local, code) for code in ("WY-12345", "WY-EPB-H", "WY01-01-CHIEF"))
+    assert "/approvals/new" in get(hall, "/approvals").text and "/approvals/new" not in get(member, "/approvals").text
+    assert member.get("/approvals/new", headers=HTML).status_code == 403
+    form = get(hall, "/approvals/new")
+    fields = form.form("/approvals/applications") | {"matter": "eia-form", "grid": "WY01", "department": "WY-EPB"}
+    assert "环境影响报告表" in form.text and 'name="about"' not in form.text
+    answer = send(hall, "/approvals/applications", fields | {"grid": "WY01", "matter": "NONE"})
+    assert answer.status_code == 422 and html.escape("NONE") not in answer.text
+    fields |= {"applicant": "某某公司", "project": "新建锅炉房", "event": str(uuid4())}
+    there = [send(hall, "/approvals/applications", fields).headers["location"] for _ in range(2)]
+    id_ = there[0].partition("/cases/")[2].partition("?")[0]
+    assert there[1].startswith(f"/cases/{id_}"), "sent twice it is one"
+    assert "已办：申请" in get(hall, there[0]).text
+    act_on_case(office, id_, "approval.referred", body="police_desk")
+    act_on_case(office, id_, "approval.decided", outcome="granted")
+    act_on_case(office, id_, "approval.referral_answered", body="police_desk", outcome="unfounded")
+    act_on_case(office, id_, "approval.line_entered", purpose="fee", amount_fen="120000", day="2026-03-02")
+    assert "1,200.00" in get(office, f"/approvals/money?approval={id_}&from=2026-03-01").text
+    assert "某某公司" not in get(member, "/approvals?ended=true").text
 
 
 def test_a_letter_goes_from_proposed_to_cleared_by_forms_alone(local: Served) -> None:

@@ -6,15 +6,26 @@ what is on its way, and a log that gives the same again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consumers.channels.kinds import send
+from consumers.channels.sender import ChannelSender
+from consumers.channels.settings import read_channels
 from engine import failpoints
 from engine.failpoints import Interrupted
+from engine.metrics.counters import Counters
+from engine.runtime import Consumer
 from engine.store import slices
+from engine.store.database import Database
+from engine.store.rows import StepRow
+from gridpatrol.run.following import follow
+from lab.parts.certificates import make_certificate
 from schemas import facts
 from schemas.joint import joint_of
 from schemas.kinds.part import Part
@@ -22,9 +33,13 @@ from tests.integration.test_sends_across import line_of, on_their_way, settle, s
 from tests.integration.test_standing import restarted
 from tests.simulation.line import NOW, Line
 from tests.support.builders import DISTRICT, HOTLINE, MEMBER, STREET, subject
+from tests.support.channel_feed import channel_file
+from tests.support.receivers import MailReceiver
 from workflows import case as cases
 from workflows.case import Case
+from workflows.clocks.limits import DAY_MS
 from workflows.definitions import held_by
+from workflows.definitions.part import JOINT_CLOCK, REPLY
 
 MINUTE = 60_000
 LEAD = subject("WY01")
@@ -164,3 +179,78 @@ def town_facts(line: Line, id_: str) -> list[Any]:
     from schemas.facts import decode_facts
 
     return [fact for step in runs.steps(line.engine) if step.case_id == id_ for fact in decode_facts(step.body)]
+
+
+# ---- neighbours -------------------------------------------------------------------------------------------
+
+LETTERS = """
+[channel.letters]
+kind = "smtp"
+host = "localhost"
+port = {port}
+ca = "{ca}"
+private = true
+from = "office@example.org"
+to = {{ "NB-01" = "environment@example.org" }}
+[[route]]
+channels = ["letters"]
+posts = ["NB-*"]
+"""
+
+
+def told_then(town: Town) -> Consumer:
+    """Lines of the feed are told at the town's instant, not at the wall's."""
+
+    def consume(database: Database, at_hand: Sequence[StepRow] = (), limit: int = 1000) -> int:
+        return follow(database, at_hand, limit, town.now)
+
+    return consume
+
+
+@pytest.mark.mechanism("M74", "M75")
+def test_a_neighbour_has_a_letter_by_mail_and_its_answer_is_entered_by_a_post(sqlite_url: str, tmp_path: Path) -> None:
+    certificate = make_certificate(tmp_path, "door")
+    server = MailReceiver((certificate.certificate, certificate.key))
+    file = channel_file(tmp_path, LETTERS.format(port=server.port, ca=certificate.ca))
+    try:
+        with line_of(sqlite_url, 2) as line:
+            town, config = Town(line), read_channels(str(file))
+            line.engine.consumers = [told_then(town)]
+            office = ChannelSender(
+                line.engine.database, config, config.channels["letters"], Counters(), lambda: town.now + MINUTE, send
+            )
+
+            def posted() -> list[tuple[str, str]]:
+                """What the neighbour has in its box: subjects and texts."""
+                while not office.run_once():
+                    pass
+                mails = [server.mails.get_nowait() for _ in range(server.mails.qsize())]
+                assert all(mail.tls and "<environment@example.org>" in mail.recipients[0] for mail in mails)
+                read = [message_from_bytes(mail.data, EmailMessage, policy=policy.default) for mail in mails]
+                return [(mail["Subject"], mail.get_content()) for mail in read]
+
+            town.say("report.submitted", HOTLINE, category="D3-04", source="hotline", grid="WY01-01")
+            town.say("incident.accepted", STREET)
+            assert posted() == []
+            town.say("parts.ordered", DISTRICT, owners=["WY02"], neighbours=["NB-01"], limit="3工作日")
+            letter = town.parts[1]
+            ((subject_, text),) = posted()
+            assert subject_ == "一号街道第1社区（示例）：交办 1 件，时限3月5日 09:03"
+            assert "协办件「裸露场地扬尘」（一号街道第1社区（示例））：交办，时限 2026-03-05 09:03。" in text
+            assert town.case(letter).state == "written_to" and town.case(letter).clock(REPLY) is not None
+            town.say("part.answered", "WY02-CHIEF", letter, outcome="agreed")
+            assert town.case(letter).state == "written_to", "another street's chief enters no answer"
+            town.now += 5 * DAY_MS
+            town.say("part.answered", DISTRICT, letter, outcome="agreed")
+            (stopped,) = (each for each in town_facts(line, letter) if isinstance(each, facts.ClockStopped))
+            assert (stopped.clock, stopped.result) == (REPLY, "overdue"), "the clock is ours"
+            assert town.case(letter).state == "taken_on" and town.case(letter).clock(JOINT_CLOCK) is not None
+            town.say("part.completed", DISTRICT, letter)
+            assert posted() == [], "of an answer that was entered it is told nothing"
+            town.say("handling.completed", STREET)
+            town.say("part.completed", "WY02-CHIEF", town.parts[0])
+            town.say("verification.recorded", MEMBER, outcome="unsolved", parts=[letter])
+            ((subject_, text),) = posted()
+            assert subject_.startswith("一号街道第1社区（示例）：退回 1 件，时限3月"), "it is written to once more"
+    finally:
+        server.close()

@@ -1,6 +1,6 @@
 """案件, one case: where it stands and who holds it, why it is late, what happened, and what the visitor may do."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, NamedTuple
 
 from litestar import Request, Response, get, post
@@ -10,8 +10,8 @@ from litestar.params import PathParameter, QueryParameter
 from engine.console.access import form_of, keys_of, post_of
 from engine.console.acts import Outcome, new_id, send
 from engine.console.bars import Bars, bars_of
-from engine.console.formatting import Language
-from engine.console.forms import Form, act_words, codes_for, form_for
+from engine.console.formatting import Language, Words
+from engine.console.forms import Field, Form, act_words, codes_for, form_for
 from engine.console.map_svg import GridMap, map_of
 from engine.console.rendering import language_of, page, query, seen_elsewhere
 from engine.http.context import DoorContext
@@ -33,6 +33,7 @@ from engine.views.supervisions import proposable
 from engine.views.words import IncidentWords, incident_words
 from schemas import facts
 from schemas.events import EVENTS
+from schemas.joint import KeptPart, joint_of
 from workflows.case import AWAITED
 from workflows.clocks.calendar import Calendar
 from workflows.clocks.explain import Explanation, amount_text, rough
@@ -82,6 +83,7 @@ class CaseView(NamedTuple):
     names: Names
     amount: Callable[[Kind, int], str]
     proposes: bool
+    parts: list[tuple[KeptPart, str]]
 
 
 @get("/cases/{id:str}", include_in_schema=False)
@@ -126,7 +128,7 @@ async def case_page(
         outcome=outcome,
         typed=typed,
         new_id=new_id,
-        choices=lambda field: codes_for(field, view.names),
+        choices=lambda field: choices_for(field, view),
         local=LocalClock(view.names),
         zone=view.names.register.pack.zone,
     )
@@ -172,8 +174,26 @@ def case_view(
         reads_words=reads and case.state != AWAITED,
         names=names,
         amount=lambda kind, ms: amount_of(names, kind, ms, language),
+        parts=[(part, part_words(part, names, language)) for part in joint_of(case.own).parts if part.alive],
         proposes=case.closed is None and case.state != AWAITED and bool(proposable(names.register, post, here.at)),
     )
+
+
+def part_words(part: KeptPart, names: Names, language: Language) -> str:
+    """Whose a part of an incident is, and how it stands for who leads."""
+    unit = names.department(part.department) if part.department else names.grid(part.grid)
+    stands = Words(language)("part_done" if part.complete else "part_back" if part.returned else "part_open")
+    return f"{names.post(part.neighbour).name if part.neighbour else unit.name}{stands}"
+
+
+def choices_for(field: Field, view: CaseView) -> Iterable[tuple[str, str]]:
+    """Among what a field of a case chooses: parts that the incident waits for, parts that a check may find not done, or
+    codes of the register."""
+    if field.shape == "case":
+        return [(part.id, words) for part, words in view.parts if part.waited_for]
+    if field.shape == "cases":
+        return [(part.id, words) for part, words in view.parts]
+    return codes_for(field, view.names)
 
 
 def amount_of(names: Names, kind: Kind, ms: int, language: Language) -> str:

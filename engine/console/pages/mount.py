@@ -63,7 +63,7 @@ GUARDED: list[tuple[Guard, list[Any]]] = [
             *responsibility.ROUTES,
         ],
     ),
-    (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS]),
+    (signed_in_with("actors"), [*desk.ACTS, *case.ACTS, *supervision.ACTS, *approvals.ACTS]),
     (
         signed_in_with("operator"),
         [*health.ROUTES, *packs.ROUTES, *tokens.ROUTES, *channels.ROUTES, *audit.ROUTES, *what_if.ROUTES],
