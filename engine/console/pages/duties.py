@@ -12,6 +12,7 @@ from engine.console.rendering import page
 from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.principals import Principal
+from engine.slice.as_rows import path_text
 from engine.store.database import Connection
 from engine.views.duties import DutyLine, DutyPage, DutyQuestion, duty_page
 from engine.views.figure_question import PerformanceQuestion
@@ -59,6 +60,7 @@ class OfGrid(NamedTuple):
     below: PerformancePage
     grid: Named
     parent: Named | None
+    told: frozenset[str]  # posts whose duties are read one by one
 
 
 @get("/duties", include_in_schema=False)
@@ -109,7 +111,13 @@ async def show_duties(
         if place is not None and reads_grid(readable, names.register, DUTY.name, place.parent):
             parent = names.grid(place.parent)
         below = figures_by("post" if leaf else "grid")
-        return OfGrid(whole, figures_by("day"), below, names.grid(whole.grid), parent)
+        sight, posts = readable.of(DUTY.name), names.register.posts
+        told = {
+            row.key
+            for row in below.rows
+            if row.key in posts and sight.reads_line(path_text(names.register.path(posts[row.key].grid)), (row.key,))
+        }
+        return OfGrid(whole, figures_by("day"), below, names.grid(whole.grid), parent, frozenset(told))
 
     of_grid = await figures(context, request.user, ask)
     days, rows = of_grid.days, [row for row in of_grid.below.rows if row.counts.get("due")]
