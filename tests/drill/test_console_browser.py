@@ -32,6 +32,7 @@ PAGES = {
     "reports": "/reports",
     "health": "/health",
     "posts": "/me?q=WY01",
+    "found": "/cases?search=nobody",
     "missing": "/cases/none",
     "sign-in": "/sign-in?out=true",
 }
@@ -44,6 +45,7 @@ ANSWERS = {
     "ledger": ("上报", "reported"),
     "health": ("。", "."),
     "posts": ("个岗位", "posts"),
+    "found": ("0 件", "0 cases"),
 }
 URGE = next(trigger for trigger, each in OF_ANY_CASE.items() if each.zh == "催办")
 

@@ -18,9 +18,8 @@ ELSEWHERE = ("/static/", "/m/", "/sign", "/desk/stream")
 def kind_of(address: str) -> tuple[str, ...]:
     """Which page it is, whichever case or unit it shows."""
     path, _, asked = address.partition("?")
-    parts = sorted(
-        each if each.partition("=")[0] in TOLD_APART else each.partition("=")[0] for each in asked.split("&")
-    )
+    named = [(each.partition("=")[0], each) for each in asked.split("&")]
+    parts = sorted(each if name in TOLD_APART else name for name, each in named)
     return (re.sub(r"^/(cases|units|health/letters)/.*", r"/\1/", path), *parts)
 
 
@@ -38,12 +37,8 @@ def follow(client: Browser) -> int:
             continue
         for link in map(html.unescape, re.findall(r'href="([^"#]+)', answer.text)):
             there = address.partition("?")[0] + link if link.startswith("?") else link
-            if (
-                there.startswith("/")
-                and not there.startswith(ELSEWHERE)
-                and "lang=" not in there
-                and there not in known
-            ):
+            leads = there.startswith("/") and not there.startswith(ELSEWHERE) and "lang=" not in there
+            if leads and there not in known:
                 known.add(there)
                 waiting.append(there)
     return asked.total()
