@@ -21,6 +21,8 @@ from tests.support.builders import event, subject
 from tests.support.serving import Served, prepared, served
 
 WIDTHS = (360, 1440)
+A4 = 688
+"""What a sheet of A4 has between its margins, in pixels of CSS."""
 PAGES = {
     "desk": "/desk",
     "late": "/desk?overdue=true",
@@ -88,6 +90,19 @@ def opened_page(door: Served, chrome: Any, width: int, **more: Any) -> Iterator[
     context.close()
 
 
+def check_print(page: Any, name: str) -> None:
+    """Printed on A4 a page fits the sheet, and nothing that is pressed is on it."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4, "height": 970})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    pressed = "[...document.querySelectorAll('button, nav, form, .act-form')].filter(each => each.offsetParent).length"
+    assert wide <= A4 and not page.evaluate(pressed), (name, wide)
+    if folder := os.environ.get(PICTURES):
+        page.screenshot(path=str(Path(folder) / f"{name}-zh-print.png"), full_page=True)
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
@@ -105,6 +120,8 @@ def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
                 if folder:
                     shot = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
                     page.screenshot(path=str(shot), full_page=True)
+                if (width, scheme, language) == (1440, "light", "zh") and name != "ledger":  # which is printed as XLSX
+                    check_print(page, name)
             page.evaluate(judge)
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]

@@ -19,7 +19,7 @@ from engine.console.pages import mount
 from engine.views.supervisions import PROPOSE
 from gridpatrol.run.channel_probe import FileProbe
 from tests.drill.test_console_browser import PAGES as FIRST
-from tests.drill.test_console_browser import chrome, opened_page
+from tests.drill.test_console_browser import check_print, chrome, opened_page
 from tests.drill.test_member_browser import PAGES as MEMBERS
 from tests.integration.test_channel_command import webhook
 from tests.integration.test_console import as_post, close_browsers
@@ -112,6 +112,8 @@ def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
                 if folder:
                     shot = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
                     page.screenshot(path=str(shot), full_page=True)
+                if (width, scheme, language) == (1440, "light", "zh"):
+                    check_print(page, name)
             page.evaluate(judge)
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
