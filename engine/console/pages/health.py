@@ -25,7 +25,7 @@ from engine.views.verifications import Verifications, verifications_of
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 LetterId = Annotated[str, PathParameter(description="Number of a dead letter.")]
 How = Annotated[str, QueryParameter(description="How the last replay ended.")]
-Sealed = Annotated[bool, QueryParameter(name="bytes", description="Also its bytes; the reading is audited.")]
+Sealed = Annotated[bool, QueryParameter(description="Also its bytes; the reading is audited.")]
 Shown = Annotated[str, QueryParameter(description="The letter that was replayed last.")]
 ENDED = ("done", "parked", "refused", "duplicate", "conflict", "released", "pending", "not_replayable")
 
