@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .PHONY: help setup run replay cluster check test drill chaos-cluster bench bench-growth bench-cluster \
-  bench-console screenshots fresh vendor clean
+  bench-console screenshots pictures fresh vendor clean
 
 BIN := .venv/bin
 # Some machines are told to keep no bytecode. Here hundreds of processes start, and each would compile all of the code.
@@ -72,6 +72,11 @@ bench-console: setup ## how long the desk takes beside OPEN (1000000) open cases
 
 screenshots: setup ## write the pictures of the README anew, from the demo in Chromium (two minutes)
 	@$(BIN)/python -m lab.screenshots
+
+pictures: setup ## write a picture of every page into DIR (pictures), in both languages and widths, and judge each
+	@mkdir -p $(or $(DIR),pictures)
+	@GRIDPATROL_SCREENSHOTS=$(abspath $(or $(DIR),pictures)) $(BIN)/pytest -q -n 0 -k every_page \
+	  tests/drill/test_console_browser.py tests/drill/test_console_pages.py tests/drill/test_member_browser.py
 
 fresh: setup ## write generated files anew
 	@$(BIN)/gridpatrol schema --write

@@ -1,5 +1,6 @@
 """How pages write instants, spans of time and rates, and in which of two languages they say a word."""
 
+from datetime import datetime
 from typing import Any, Literal
 
 from markupsafe import Markup
@@ -108,6 +109,11 @@ def short(name: str) -> Markup:
     """A name without what stands in brackets at its end, which the element tells whoever points at it."""
     cut = name.partition("（")[0]
     return Markup('<span title="{}">{}</span>').format(name, cut) if cut and cut != name else Markup("{}").format(name)
+
+
+def between(first: str, then: str) -> int:
+    """Milliseconds from an instant to another one, both as pages are given them (RFC 3339)."""
+    return round((datetime.fromisoformat(then) - datetime.fromisoformat(first)).total_seconds() * 1000)
 
 
 def instant(text: str | None, beside: str | None = None) -> Markup:

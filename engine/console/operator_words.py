@@ -24,6 +24,22 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
     "verified_failed": ("中途出错", "it ended in an error"),
     "verified_findings": ("{n} 处出入", "{n} findings"),
     "verified_runs": ("历次核对", "Runs"),
+    # a dead letter
+    "letter_bytes": ("原文", "Its bytes"),
+    "letter_read": (
+        "看原文（可能含个人信息，留阅读记录）",
+        "Read its bytes (they may name people; your reading is recorded)",
+    ),
+    "letter_audited": ("阅读已留记录，见审计。", "This reading is in the audit."),
+    "letter_whole": (
+        "原文只给查看范围为全部的运维人员看；本机请不选岗位。",
+        "Its bytes are for operators who read everything; on this machine look without a post.",
+    ),
+    "letter_gone": ("原文已按保存期限清除，不能重放", "Its bytes are gone: it can no longer be replayed"),
+    "letter_remedy": (
+        "先改原因所指之处（发送方、策略包），再重放；案件已变的不必处理。",
+        "Mend what the reason names, at the sender or in the pack, and replay it; nothing where the case moved on.",
+    ),
     # audit
     "audit": ("审计", "Audit"),
     "audit_good": ("{at} 核对：链上无一处改动", "At {at} nothing was found to be changed"),
@@ -114,6 +130,9 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
     "tok_standing": ("只看有效的", "Only those that stand"),
     "tok_ended_too": ("也看已失效的", "Also those that have ended"),
     "tok_reads": ("查看范围", "Reads"),
+    "tok_reads_role": ("按岗位", "by its post"),
+    "tok_reads_own": ("本岗位的", "its own"),
+    "tok_reads_all": ("全部", "everything"),
     "tok_issued": ("发放", "Given"),
     "tok_ends": ("到期", "Ends"),
     "tok_rotated": ("已更换", "rotated"),

@@ -12,11 +12,12 @@ from litestar import Request, Response
 from litestar.datastructures import Cookie
 
 from engine.console.access import FRESH, MARK, SIGNED_IN, post_of
-from engine.console.formatting import Language, Words, instant, short, unit
+from engine.console.formatting import Language, Words, between, instant, short, unit
 from engine.console.forms import act_words
 from engine.console.sessions import COOKIE, LANGUAGE_COOKIE, LASTS_MS, Session
 from engine.console.static_files import address_of
 from engine.principals import Principal
+from schemas.short_numbers import short_number
 
 POLICY = "; ".join(
     (
@@ -54,8 +55,10 @@ def environment() -> Environment:
         "act_words": act_words,
         "static": address_of,
         "unit": unit,
+        "between": between,
         "instant": instant,
         "short": short,
+        "short_number": short_number,
         "query": query,
     }
     return made

@@ -4,7 +4,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     # supervision
     "supervision": ("督查督办", "Supervision"),
     "sup_first": ("督办在办 {n} 件", "{n} supervisions are open"),
-    "sup_late": ("已逾期 {n} 件", "{n} overdue"),
+    "sup_late": ("已超期 {n} 件", "{n} overdue"),
     "sup_with": ("：在单位 {units} 件，在机关 {offices} 件", ": {units} with the units, {offices} with the offices"),
     "sup_mine": ("；待您办 {n} 件", "; {n} for you to move on"),
     "sup_none": ("没有在办的督办", "No supervision is open"),
@@ -40,7 +40,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     # joint work
     "joint": ("联合处置", "Joint work"),
     "joint_first": ("协办在办 {n} 件，涉及 {incidents} 件事件", "{n} parts of {incidents} incidents are open"),
-    "joint_late": ("已逾期 {n} 件", "{n} overdue"),
+    "joint_late": ("已超期 {n} 件", "{n} overdue"),
     "joint_waiting": ("；{n} 件事件在等协办", "; {n} incidents wait for theirs"),
     "joint_returned": ("；{n} 件被退回，待牵头单位决定", "; {n} came back and are to be decided"),
     "joint_none": ("没有在办的协办件", "No part is open"),
@@ -108,7 +108,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "pet_first": ("在办 {n} 件", "{n} are open"),
     "pet_none": ("没有在办的信访件", "No petition is open"),
     "pet_ended_first": ("已结束 {n} 件", "{n} have ended"),
-    "pet_late": ("已逾期 {n} 件", "{n} overdue"),
+    "pet_late": ("已超期 {n} 件", "{n} overdue"),
     "pet_dissatisfied": ("，对答复不满意 {n} 件", ", {n} not satisfied with the answer"),
     "pet_open": ("在办", "Open"),
     "pet_ended": ("已结束", "Ended"),
@@ -124,6 +124,10 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     # assessment
     "assessment": ("考核", "Assessment"),
     "card_none": ("策略包没有考核细则。", "The pack has no scorecard."),
+    "card_others": (
+        "考核的对象都不在您的查看范围内。",
+        "No subject of a scorecard is among what you read.",
+    ),
     "card_wrong": ("这样问没有得分表：", "There is no such sheet:"),
     "card_one": ("{name}得 {total} 分", "{name} has {total} points"),
     "card_place": ("，第 {place}（共 {of} 个）", ", no. {place} of {of}"),
@@ -187,6 +191,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "duty_may_be_told": ("待补报", "may still be told"),
     # a unit
     "unit_first": ("本月按期结案率 {rate}（{kept}/{due}）", "This month {rate} closed on time ({kept} of {due})"),
+    "unit_none_due": ("本月还没有应结案的案件", "No case fell due in this month so far"),
     "unit_behind": (
         "；近半年排名 {ranked} 个月，其中 {behind} 个月在后一半",
         "; ranked in {ranked} of the last six months, in the rear half in {behind}",
@@ -206,7 +211,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
         "Passed on (returns among them) and exempted count clocks. Places are by the share closed on time; too few "
         "have none. A month that runs counts so far.",
     ),
-    "unit_categories": ("近六个月按小类，逾期多的在前", "Six months by category, most overdue first"),
+    "unit_categories": ("近六个月按小类，超期多的在前", "Six months by category, most overdue first"),
     # responsibility
     "responsibility": ("责任与指标", "Responsibility"),
     "resp_who": ("{grid}发生问题，由 {who} 办理", "A problem in {grid} is for {who} to act on"),

@@ -39,11 +39,13 @@ MOST = 200
 
 
 class DeskQuestion(Struct, frozen=True, kw_only=True):
-    """What is looked at: all, one office, one kind of case; only what is late. `post`: who looks, and may speak."""
+    """What is looked at: all, one office, one kind of case; only what is late, or else only what falls due before the
+    local day is over. `post`: who looks, and may speak."""
 
     office: str = ""
     definition: str = ""
     overdue: bool = False
+    today: bool = False
     post: str = ""
     cursor: str = ""
 
@@ -117,13 +119,17 @@ def desk(
     opened, overdue = counts(connection, chosen, kinds, readable, wanted, late)
     day_end = register.clock_of_days.day_start(day_after(register, here.at))
     due_today = structs.replace(wanted, due_before=day_end)
-    found, more = page(connection, late if question.overdue else wanted, question.cursor)
+    from_now = After(here.at, "")
+    if question.overdue or not question.today:
+        found, more = page(connection, late if question.overdue else wanted, question.cursor)
+    else:
+        found, more = page(connection, due_today, question.cursor, from_now)
     return Desk(
         offices=offices,
         open=opened,
         overdue=overdue,
         longest=incident_line(first, names, here.at) if first is not None else None,
-        today=counted(connection, due_today, After(here.at, "")),
+        today=counted(connection, due_today, from_now),
         lines=[desk_line(connection, policies, case, question.post, tuple(acts), names, here) for case in found],
         next=more,
         told=count_told(connection),
@@ -232,9 +238,10 @@ def asked_cases(question: DeskQuestion, level: int, register: Policy) -> Inciden
 # ---- the list -----------------------------------------------------------------------------------------------
 
 
-def page(connection: Connection, wanted: Filters, cursor: str) -> tuple[list[Case], str | None]:
-    """Cases by their next deadline, and where the next page begins."""
-    after = None
+def page(
+    connection: Connection, wanted: Filters, cursor: str, after: After | None = None
+) -> tuple[list[Case], str | None]:
+    """Cases by their next deadline, from one on, and where the next page begins."""
     if cursor:
         key, id_ = read_cursor(cursor, tuple[int | None, str])
         if not isinstance(key, int | None):

@@ -26,13 +26,18 @@ class NotReadable(Unanswerable):
 def readable_by(connection: Connection, policies: Policies, principal: Principal, now: int) -> Readable:
     """What a principal reads at an instant (ms UTC): everything, or by the posts of the active pack; without one
     nothing."""
-    if principal.reads.whole and principal.reads:
+    if reads_everything(principal):
         return READS_EVERYTHING
     digest = incident_queries.read_active(connection)
     if digest is None:
         return Readable(principal.name)
     register = policies.get(connection, digest)
     return resolve(principal.name, principal.reads, posts_of(principal, register), register, now)
+
+
+def reads_everything(principal: Principal) -> bool:
+    """Whether nothing is kept from a principal, whatever the register says."""
+    return bool(principal.reads) and principal.reads.whole
 
 
 def posts_of(principal: Principal, register: Policy) -> list[Post]:
@@ -74,6 +79,14 @@ def grid_asked(readable: Readable, names: Names, definition: str, grid: str) -> 
     """The grid of which figures are asked: of who reads one subtree only that one, unless another is named."""
     known = [code for code in readable.grids(definition) if code in names.register.grids]
     return known[0] if not grid and not readable.of(definition).everything and len(known) == 1 else grid
+
+
+def reads_grid(readable: Readable, register: Policy, definition: str, grid: str) -> bool:
+    """Whether figures of a grid, with all below it, are read; not of a grid that there is not."""
+    if grid not in register.grids:
+        return False
+    path = "".join(f"/{code}" for code in register.path(grid)) + "/"
+    return readable.of(definition).reads_figures(path, "", "")
 
 
 def check_figures(readable: Readable, definition: str, path: str, department: str, post: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.slice.as_rows import path_text
 from engine.store.database import Connection
 from engine.views.duties import DutyLine, DutyQuestion, duty_page
 from engine.views.figure_question import PerformanceQuestion
@@ -16,7 +17,7 @@ from engine.views.figure_rows import FigureRow
 from engine.views.names import Named, active_names, prefix_of
 from engine.views.performance import OpenCases, PerformancePage, performance_page
 from engine.views.present import Reading
-from engine.views.readers import grid_asked
+from engine.views.readers import grid_asked, reads_grid
 from workflows.definitions import REFERENCE
 from workflows.definitions.duty import DUTY
 from workflows.figures import Rate
@@ -48,6 +49,7 @@ class Sponsored(Struct, frozen=True, kw_only=True):
     overdue: int
     coverage: Rate
     counts: dict[str, int]
+    duties_read: bool  # the duties of the sponsor, one by one
 
 
 class SponsoredPage(Struct, frozen=True, kw_only=True):
@@ -95,10 +97,12 @@ def sponsored_page(
     below = {register.grids[post.grid].parent for post in register.posts.values() if is_sponsor(post, register)}
     parent = register.grids[above].parent
     return SponsoredPage(
-        grids=[one_of(post, names.grid(post.grid), register, standing, duties.get(post.code)) for post in shown],
+        grids=[
+            one_of(post, names.grid(post.grid), register, standing, duties.get(post.code), readable) for post in shown
+        ],
         mine=mine,
         grid=names.grid(above),
-        parent=names.grid(parent) if parent in below else None,
+        parent=names.grid(parent) if parent in below and reads_grid(readable, register, DUTY.name, parent) else None,
         has_below=frozenset(below),
         duties=lines,
         since=owed.since,
@@ -128,7 +132,12 @@ def first_with_several(register: Policy) -> str:
 
 
 def one_of(
-    post: Post, grid: Named, register: Policy, standing: dict[str, OpenCases], owed: FigureRow | None
+    post: Post,
+    grid: Named,
+    register: Policy,
+    standing: dict[str, OpenCases],
+    owed: FigureRow | None,
+    readable: Readable,
 ) -> Sponsored:
     """A grid with its sponsor."""
     cases = standing.get(post.grid)
@@ -141,4 +150,5 @@ def one_of(
         overdue=cases.overdue if cases is not None else 0,
         coverage=owed.rates[DUTY.ratios[0].name] if owed is not None else Rate(0, 0, None, False),
         counts=owed.counts if owed is not None else {},
+        duties_read=readable.of(DUTY.name).reads_line(path_text(register.path(post.grid)), (post.code,)),
     )

@@ -18,6 +18,7 @@ CHANNEL_LINES = 500
 
 class ToldLine(Struct, frozen=True, kw_only=True):
     """A line: an alert with how it stands, or a notice (its `status` is `told`, or `waits` until `not_before`).
+    `soon`: an alert whose deadline has not passed.
     `channels`: by name of the channel, how the telling ended there."""
 
     id: str
@@ -27,6 +28,7 @@ class ToldLine(Struct, frozen=True, kw_only=True):
     en: str
     at: str
     status: str
+    soon: bool
     not_before: str | None
     acknowledged: bool
     seen_at: str | None
@@ -49,15 +51,15 @@ def told_page(connection: Connection, policies: Policies, post: str, now: int, r
     ways = dict[str, dict[str, str]]()
     for told in channels.listed(connection, post=post, limit=CHANNEL_LINES):  # the latest first
         ways.setdefault(told.line.alert, {}).setdefault(told.line.channel, told.line.status)
-    lines = [of_alert(line, post, ways.get(line.id, {})) for line in alerts.alerts]
+    lines = [of_alert(line, post, ways.get(line.id, {}), alerts.as_of) for line in alerts.alerts]
     lines += [of_notice(line, ways.get(line.id, {})) for line in notices.notices]
     lines = sorted(lines, key=lambda line: (line.at, line.id), reverse=True)
     more = alerts.next is not None or notices.next is not None
     return ToldPage(lines, sum(line.seen_at is None for line in lines), more, alerts.as_of)
 
 
-def of_alert(line: AlertLine, post: str, ways: dict[str, str]) -> ToldLine:
-    """An alert as a line."""
+def of_alert(line: AlertLine, post: str, ways: dict[str, str], as_of: str) -> ToldLine:
+    """An alert as a line, as of an instant of the same zone."""
     seen = any(each.code == post for each in line.acknowledged_by)
     return ToldLine(
         id=line.id,
@@ -67,6 +69,7 @@ def of_alert(line: AlertLine, post: str, ways: dict[str, str]) -> ToldLine:
         en=line.sentence.en,
         at=line.raised_at,
         status=line.status,
+        soon=line.deadline is not None and line.deadline > as_of,
         not_before=line.not_before,
         acknowledged=seen,
         seen_at=line.seen_at,
@@ -84,6 +87,7 @@ def of_notice(line: NoticeLine, ways: dict[str, str]) -> ToldLine:
         en=line.sentence.en,
         at=line.raised_at,
         status="told" if line.told else "waits",
+        soon=False,
         not_before=None if line.told else line.not_before,
         acknowledged=False,
         seen_at=line.seen_at,

@@ -17,6 +17,7 @@ from engine.views.names import Named, active_names
 from engine.views.performance import PerformancePage, performance_page
 from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion
+from engine.views.readers import reads_grid
 from schemas.facts import PASSED_ON
 from workflows.definitions import REFERENCE
 from workflows.definitions.duty import DUTY
@@ -153,8 +154,7 @@ def peers_of(register: Policy, code: str, readable: Readable, definition: str) -
     above = department.grid if department is not None else register.grids[code].parent
     if not above:
         return {}
-    path = "".join(f"/{each}" for each in register.path(above)) + "/"
-    if not readable.of(definition).reads_figures(path, "", ""):
+    if not reads_grid(readable, register, definition, above):
         return {}
     return {"grid": above, "by": "department" if department is not None else "grid"}
 

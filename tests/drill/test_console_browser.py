@@ -21,6 +21,8 @@ from tests.support.builders import event, subject
 from tests.support.serving import Served, prepared, served
 
 WIDTHS = (360, 1440)
+A4 = 688
+"""What a sheet of A4 has between its margins, in pixels of CSS."""
 PAGES = {
     "desk": "/desk",
     "late": "/desk?overdue=true",
@@ -32,6 +34,7 @@ PAGES = {
     "reports": "/reports",
     "health": "/health",
     "posts": "/me?q=WY01",
+    "found": "/cases?search=nobody",
     "missing": "/cases/none",
     "sign-in": "/sign-in?out=true",
 }
@@ -44,6 +47,7 @@ ANSWERS = {
     "ledger": ("上报", "reported"),
     "health": ("。", "."),
     "posts": ("个岗位", "posts"),
+    "found": ("0 件", "0 cases"),
 }
 URGE = next(trigger for trigger, each in OF_ANY_CASE.items() if each.zh == "催办")
 
@@ -86,6 +90,19 @@ def opened_page(door: Served, chrome: Any, width: int, **more: Any) -> Iterator[
     context.close()
 
 
+def check_print(page: Any, name: str) -> None:
+    """Printed on A4 a page fits the sheet, and nothing that is pressed is on it."""
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": A4, "height": 970})
+    wide = page.evaluate("document.documentElement.scrollWidth")
+    pressed = "[...document.querySelectorAll('button, nav, form, .act-form')].filter(each => each.offsetParent).length"
+    assert wide <= A4 and not page.evaluate(pressed), (name, wide)
+    if folder := os.environ.get(PICTURES):
+        page.screenshot(path=str(Path(folder) / f"{name}-zh-print.png"), full_page=True)
+    page.emulate_media(media="screen")
+    page.set_viewport_size({"width": 1440, "height": 900})
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
@@ -103,6 +120,8 @@ def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
                 if folder:
                     shot = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
                     page.screenshot(path=str(shot), full_page=True)
+                if (width, scheme, language) == (1440, "light", "zh") and name != "ledger":  # which is printed as XLSX
+                    check_print(page, name)
             page.evaluate(judge)
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
@@ -118,6 +137,23 @@ def test_the_desk_shows_what_happened_elsewhere_without_a_reload(door: Served, p
     row = page.locator(f"tr[data-case='{born}']")
     row.wait_for(timeout=20_000)
     assert "fresh" in (row.locator("td").first.get_attribute("class") or "")
+
+
+def test_what_happened_elsewhere_is_seen_within_a_second(door: Served, page: Any) -> None:
+    """Of several events one at least is on the page a second after it was sent: more is asked of no busy machine."""
+    page.goto("/desk")
+    page.locator("html[data-live]").wait_for()
+    took = list[int]()
+    for number in range(50, 62):
+        born, sent = subject("WY01", number), now_ms()
+        assert door.post(report(born, sent), Prefer="wait=20").json()["outcome"] == "done"
+        shown = page.wait_for_function(
+            "id => document.querySelector(`tr[data-case='${id}']`) && Date.now()", arg=born, timeout=20_000
+        )
+        took.append(shown.json_value() - sent)
+        if took[-1] < 1000:
+            return
+    raise AssertionError(took)
 
 
 def test_a_page_that_nobody_looks_at_listens_to_nothing_and_catches_up(door: Served, page: Any) -> None:

@@ -5,6 +5,7 @@ languages, offends no judge, and nothing leaves the machine. `GRIDPATROL_SCREENS
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import pytest
 
 from consumers.performance import consume
 from engine.clock import now_ms
+from engine.console.pages import mount
 from engine.views.supervisions import PROPOSE
 from gridpatrol.run.channel_probe import FileProbe
-from tests.drill.test_console_browser import chrome, opened_page
+from tests.drill.test_console_browser import PAGES as FIRST
+from tests.drill.test_console_browser import check_print, chrome, opened_page
+from tests.drill.test_member_browser import PAGES as MEMBERS
 from tests.integration.test_channel_command import webhook
 from tests.integration.test_console import as_post, close_browsers
 from tests.integration.test_console_supervisor import DECIDE, SERVE, act, bear_duties, month_of_duties, propose
@@ -28,6 +32,9 @@ from tests.support.receivers import http_receiver
 from tests.support.serving import Served, prepared, served, tell
 
 __all__ = ["chrome", "close_browsers"]
+SCRIPTS = ("/m/v1/", "/m/session", "/m/manifest", "/m/worker", "/m/icon")
+NO_PAGES = ("/static/", "/desk/stream", "/ledger.", "/reports/{", *SCRIPTS)
+"""Files, streams and what scripts ask for."""
 MONTH = quote(month_of_duties())
 PAGES = {
     "supervision": ("/supervision", "督办在办", "are open"),
@@ -42,8 +49,8 @@ PAGES = {
     "sheet-opened": ("/assessment?card=TOWN-QUARTER&subject=WY01", "得", "points"),
     "duties": (f"/duties?grid=WY01&month={MONTH}", "履职率", "kept"),
     "duties-post": (f"/duties?post=WY01-01-MEMBER&month={MONTH}", "未履职", "missed"),
-    "unit": ("/units/WY01", "按期结案率", "closed on time"),
-    "department": ("/units/WY-URBAN", "按期结案率", "closed on time"),
+    "unit": ("/units/WY01", "本月", "month"),
+    "department": ("/units/WY-URBAN", "本月", "month"),
     "sponsors": (f"/sponsors?month={MONTH}", "有包抓领导", "have a sponsor"),
     "signals": ("/signals", "台设备", "devices"),
     "responsibility": ("/responsibility?grid=WY01-01&category=D3-04", "办理", "to act on"),
@@ -80,6 +87,9 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
             act(office, id_, DECIDE)
             act(office, id_, SERVE)
             propose(as_post(running, "WY-SUPERVISOR"), about=THEIRS, action="listed")
+            unknown = event("report.submitted", "WY01-01-MEMBER", now_ms(), case=subject("WY01", 88), id="no-such")
+            unknown["data"] |= {"category": "NO-SUCH", "source": "patrol", "grid": "WY01-01"}
+            assert running.post(unknown, Prefer="wait=20").json()["outcome"] == "refused"
             yield running
 
 
@@ -90,7 +100,9 @@ def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
     judge, folder = axe(), os.environ.get(PICTURES)
     for page in opened_page(door, chrome, width, color_scheme=scheme, bypass_csp=True):
         told = list[tuple[str, str, str]]()
-        for name, (path, *answers) in PAGES.items():
+        page.goto("/health")
+        letter = page.locator("a[href^='/health/letters/']").first.get_attribute("href")
+        for name, (path, *answers) in {**PAGES, "letter": (letter, "没有这个代码", "does not know this code")}.items():
             for number, language in enumerate(("zh", "en") if scheme == "light" else ("zh",)):
                 page.goto(f"{path}{'&' if '?' in path else '?'}lang={language}")
                 if answers[number]:
@@ -100,11 +112,23 @@ def test_every_page_answers_its_question_fits_its_width_and_offends_no_judge(
                 if folder:
                     shot = Path(folder) / f"{name}-{language}-{width}-{scheme}.png"
                     page.screenshot(path=str(shot), full_page=True)
+                if (width, scheme, language) == (1440, "light", "zh"):
+                    check_print(page, name)
             page.evaluate(judge)
             found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
             serious = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
             told += [(name, each["id"], each["nodes"][0]["html"][:160]) for each in serious]
         assert not told, "\n".join(map(str, told))
+
+
+def test_each_page_that_the_console_serves_is_among_those_that_are_looked_at() -> None:
+    seen = {path.partition("?")[0] for path, *_ in PAGES.values()} | {path.partition("?")[0] for path in FIRST.values()}
+    seen |= {f"/m/{name}" for name in MEMBERS} | {"/health/letters/1"}
+    handlers = [each for _, routes in (*mount.GUARDED, (None, mount.UNGUARDED)) for each in routes]
+    served = {path for each in handlers if "GET" in getattr(each, "http_methods", ()) for path in each.paths}
+    pages = {path for path in served if not path.startswith(NO_PAGES) and path != "/m"}
+    looked = {path for path in pages if any(re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", path), each) for each in seen)}
+    assert looked == pages and len(pages) > 25, sorted(pages - looked)
 
 
 def test_a_supervision_is_proposed_without_script(door: Served, chrome: Any) -> None:

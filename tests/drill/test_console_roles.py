@@ -41,6 +41,17 @@ PAGES = (
     "/duties",
     "/sponsors",
     "/signals",
+    "/approvals",
+    "/assessment",
+    "/responsibility",
+    "/ledger",
+    "/reports",
+    "/units/WY01",
+    "/cases?search=1",
+    "/supervision/new",
+    "/health",
+    "/audit",
+    "/whatif",
     "/me",
 )
 

@@ -13,15 +13,22 @@ from typing import Any
 
 import pytest
 
+from consumers.performance import consume
 from consumers.verify import verify
 from engine.packs import folder_of, load_pack
+from engine.runtime import Engine
+from engine.store import clocks
 from engine.store.database import open_database
 from engine.store.sql import execute
 from gridpatrol.demo.year import MADE_UP, write_pack
 from gridpatrol.run.demo_year import Wanted, run
 from gridpatrol.run.wiring import settings_of
+from tests.integration.test_console import as_post, close_browsers
+from tests.support.links import follow
 from tests.support.recorded import facts_of, gridpatrol
+from tests.support.serving import served
 
+__all__ = ["close_browsers"]
 Fact = dict[str, Any]
 WANTED = Wanted(year=2025, incidents=200, every=9)
 
@@ -110,6 +117,18 @@ def test_targets_and_assessments_are_in_motion(told: list[Fact]) -> None:
     assert count(told, "assessment.restated")
     assert count(told, "exemption.decided", granted=True) and count(told, "exemption.decided", granted=False)
     assert count(told, "exemption.requested") and count(told, "exemption.appealed")
+
+
+def test_each_page_of_it_opens_and_each_link_leads_on(folder: Path) -> None:
+    """As who supervises, as the chief of a street and as a member: what a page offers is there, and is read."""
+    url = f"sqlite:///{folder / 'year.db'}"
+    database = open_database(url)
+    with database.begin() as connection:
+        clocks.note_replayed(connection, "a test")  # its time stays that of the year
+    with served(Engine(database, settings_of(database=url), [consume.consume])) as door:
+        for post, least in (("WY-SUPERVISOR", 120), ("WY03-CHIEF", 60), ("WY01-01-MEMBER", 30)):
+            assert follow(as_post(door, post)) >= least, post
+    database.close()
 
 
 def test_it_is_marked_as_made_up_and_plays_once(folder: Path, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from engine.console.static_files import address_of, static_files
 from engine.operations import tokens
 from engine.operations.tokens import PersonWanted
 from engine.principals import digest_of, new_token
+from engine.store import audit
 from engine.store.audit import Act
 from engine.store.recording import Recorder
 from lab.parts.postgres import fresh_database
@@ -457,6 +458,16 @@ def test_health_says_what_is_well_and_replays_a_letter(door: Served, caplog: pyt
         assert "封死信未处理" in page.text and "invalid" in page.text
         [asked] = [line for line in caplog.records if line.message == "operator.asked"]
         assert (asked.__dict__["principal"], asked.__dict__["path"]) == ("ops", "/health")
+        assert "填写不符合要求" in page.text, "the reason in words"
+        there = next(link for link in page.links if link.startswith("/health/letters/"))
+        letter = get(client, there)
+        assert "填写不符合要求" in letter.text and "<pre" not in letter.text
+        shown = client.get(f"{there}?sealed=true", headers=HTML)
+        assert shown.status_code == 200, shown.text[-900:]
+        assert bad["id"] in shown.text
+        with door.engine.database.read() as connection:
+            assert audit.listed(connection, act=Act.SEALED_READ)[0].object == there.rpartition("/")[2]
+        assert client.get("/health/letters/none", headers=HTML).status_code == 404
         (form,) = [each for each in page.forms if each[""].endswith("/replays")][:1]
         answer = send(client, form[""], {"mark": form["mark"]})
         assert answer.status_code == 303 and "how=" in answer.headers["location"]

@@ -293,7 +293,8 @@ def test_a_unit_says_what_its_figures_say(local: Served) -> None:
     for code, asked in (("WY01", {"grid": "WY01"}), ("WY-URBAN", {"department": "WY-URBAN"})):
         text = get(client, f"/units/{code}").text
         rate = local.get("/v1/performance", period="month", **asked)["rows"][0]["on_time_rate"]
-        assert f"（{rate['numerator']}/{rate['denominator']}）" in text, code
+        counted = f"（{rate['numerator']}/{rate['denominator']}）"
+        assert (counted if rate["denominator"] else "本月还没有应结案的案件") in text, code
         assert "逐月" in text
     assert client.get("/units/NONE", headers=HTML).status_code == 400
     months = get(client, "/units/WY01?lang=en")
@@ -355,7 +356,12 @@ def test_a_sponsor_sees_its_own_grid_and_who_supervises_sees_all(local: Served) 
     posts = re.findall(r'href="/duties\?post=(WY\d\d-SPONSOR)"', every)
     assert len(posts) == 12 and "全程超期 2 件" in every
     below = get(as_post(local, "WY-CHIEF"), "/sponsors?grid=WY01").text
-    assert below.count("-SPONSOR") == 9
+    assert len(re.findall(r'href="/duties\?post=WY01-\d\d-SPONSOR', below)) == 9
+    # What is a number of cases opens them; what its visitor does not read is no link.
+    late = re.findall(r'href="(/figures\?measure=standing.overdue[^"]*)"', every)
+    assert late and any(OURS in get(as_post(local, "WY-CHIEF"), html.unescape(each)).text for each in late)
+    street = get(as_post(local, "WY01-CHIEF"), "/sponsors?grid=WY01")
+    assert "/sponsors?grid=WY&" not in street.text and '/sponsors?grid=WY"' not in street.text
 
 
 def test_devices_are_shown_with_what_stands_of_them_to_who_reads_their_grids(local: Served) -> None:

@@ -1,19 +1,26 @@
 """考核: the sheet of a card and a period, opened from total to indicator to the cases behind each side of it."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 from litestar import Request, Response, get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
 
+from engine.console.formatting import Language
 from engine.console.rendering import page
 from engine.http.context import DoorContext
 from engine.http.performance import figures
+from engine.policies import Policies
 from engine.principals import Principal
 from engine.store.database import Connection
-from engine.views.assessment import AssessmentPage, AssessmentQuestion, IndicatorMeaning, SubjectLine
+from engine.views.assessment import AssessmentPage, AssessmentQuestion, IndicatorMeaning, SubjectLine, subjects_read
+from engine.views.assessment_rows import subjects_of
 from engine.views.names import active_names
+from engine.views.present import present
 from engine.views.questions import BadQuestion
+from engine.views.readers import NotReadable
 from engine.views.stored_sheets import SheetRecord, record_of, sheet_page
 from workflows.assessment.cards import Card, card_codes, card_of
 from workflows.definitions import DEFINITIONS
@@ -47,9 +54,11 @@ async def show_assessment(
     now, policies = context.now(), context.policies
     pack = await context.read(lambda connection: active_names(connection, policies).register.pack)
     cards = cards_of(pack)
-    question = AssessmentQuestion(card=card or (cards[0].code if cards else ""), period=period, at=at)
-    if hash:
-        question = AssessmentQuestion(hash=hash)
+    if cards and not card and not hash:
+        card = await context.read_as(
+            request.user, lambda connection, readable: first_read(connection, policies, cards, readable, now)
+        )
+    question = AssessmentQuestion(hash=hash) if hash else AssessmentQuestion(card=card, period=period, at=at)
     found, record, wrong = None, None, None
 
     def asked(connection: Connection, readable: Readable) -> tuple[AssessmentPage, SheetRecord | None]:
@@ -57,7 +66,7 @@ async def show_assessment(
         return sheet, record_of(connection, policies, sheet, readable)
 
     try:
-        if cards:
+        if card or hash:
             found, record = await figures(context, request.user, asked)
     except BadQuestion as error:
         wrong = error
@@ -80,12 +89,30 @@ async def show_assessment(
         term=term_words,
         opened=opened,
         points=points,
+        action_title=lambda action, language: title_of(pack, action, language),
     )
 
 
 def cards_of(pack: Pack) -> list[Card]:
     """The cards of a pack as they hold now, by their codes."""
     return [card for code in card_codes(pack) if (card := card_of(pack, code, LATER)) is not None]
+
+
+def first_read(connection: Connection, policies: Policies, cards: Sequence[Card], readable: Readable, now: int) -> str:
+    """The code of the first card of which somebody's figures are read; empty: of none."""
+    register = active_names(connection, policies).register
+    today = register.clock_of_days.local_day(present(connection, now).at)
+    for card in cards:
+        with suppress(NotReadable):
+            subjects_read(readable, register, card, subjects_of(register, card, today))
+            return card.code
+    return ""
+
+
+def title_of(pack: Pack, action: str, language: Language) -> str:
+    """What an action of supervision is called; one that the pack has no more by its code."""
+    known = next((each for each in pack.actions if each.action == action), None)
+    return action if known is None else known.title_zh if language == "zh" else known.title_en or known.title_zh
 
 
 def first_of(found: AssessmentPage) -> list[SubjectLine]:

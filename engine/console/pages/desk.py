@@ -37,6 +37,7 @@ LABEL = 27
 Office = Annotated[str, QueryParameter(description="Code of the unit whose cases are listed.")]
 Kind = Annotated[str, QueryParameter(description="Kind of case.")]
 Late = Annotated[bool, QueryParameter(description="Only what is overdue.")]
+Today = Annotated[bool, QueryParameter(description="Only what falls due before the day is over.")]
 Cursor = Annotated[str, QueryParameter(description="Where the page begins.")]
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 Text = Annotated[str, QueryParameter(description="Short number, reference or id.")]
@@ -67,12 +68,15 @@ async def show_desk(
     office: Office = "",
     definition: Kind = "",
     overdue: Late = False,
+    today: Today = False,
     cursor: Cursor = "",
     lang: Lang = "",
     said: Said = "",
 ) -> Response[Any]:
     """What is late now, with whom."""
-    question = DeskQuestion(office=office, definition=definition, overdue=overdue, post=post_of(request), cursor=cursor)
+    question = DeskQuestion(
+        office=office, definition=definition, overdue=overdue, today=today, post=post_of(request), cursor=cursor
+    )
     return await desk_page(request, context, question)
 
 
@@ -145,6 +149,7 @@ async def act_in_row(
         office=fields.get("office", ""),
         definition=fields.get("definition", ""),
         overdue=fields.get("overdue", "") == "true",
+        today=fields.get("today", "") == "true",
         post=post_of(request),
         cursor=fields.get("cursor", ""),
     )

@@ -12,6 +12,7 @@ from engine.console.rendering import page
 from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.principals import Principal
+from engine.slice.as_rows import path_text
 from engine.store.database import Connection
 from engine.views.duties import DutyLine, DutyPage, DutyQuestion, duty_page
 from engine.views.figure_question import PerformanceQuestion
@@ -19,6 +20,7 @@ from engine.views.figure_rows import FigureRow
 from engine.views.names import Named, active_names
 from engine.views.performance import PerformancePage, performance_page
 from engine.views.questions import BadQuestion
+from engine.views.readers import reads_grid
 from workflows.case import AWAITED
 from workflows.definitions.duty import DUTY, SIGNS
 from workflows.figures import Rate
@@ -58,6 +60,7 @@ class OfGrid(NamedTuple):
     below: PerformancePage
     grid: Named
     parent: Named | None
+    told: frozenset[str]  # posts whose duties are read one by one
 
 
 @get("/duties", include_in_schema=False)
@@ -74,13 +77,19 @@ async def show_duties(
     zone = await context.read(lambda connection: active_names(connection, policies).register.pack.zone)
     if post:
         question = DutyQuestion(post=post, period="month", day=day, limit=MOST)
-        found = await context.read_as(
-            request.user, lambda connection, readable: duty_page(connection, policies, question, now, readable)
-        )
+
+        def ask_post(connection: Connection, readable: Readable) -> tuple[DutyPage, Named | None]:
+            found = duty_page(connection, policies, question, now, readable)
+            place = next((each.grid for each in found.duties), Named("", ""))
+            register = active_names(connection, policies).register
+            return found, place if reads_grid(readable, register, DUTY.name, place.code) else None
+
+        found, up = await context.read_as(request.user, ask_post)
         return page(
             request,
             "duty_post.html",
             found=found,
+            up=up,
             duties=by_duty(found),
             whose=found.duties[0].post if found.duties else Named(post, post),
             counts=counts_of(found.duties),
@@ -98,9 +107,17 @@ async def show_duties(
         whole, names = figures_by(""), active_names(connection, policies)
         place = names.register.grids.get(whole.grid)
         leaf = place is not None and place.level >= names.register.leaf_level
-        parent = names.grid(place.parent) if place is not None and place.parent else None
+        parent = None
+        if place is not None and reads_grid(readable, names.register, DUTY.name, place.parent):
+            parent = names.grid(place.parent)
         below = figures_by("post" if leaf else "grid")
-        return OfGrid(whole, figures_by("day"), below, names.grid(whole.grid), parent)
+        sight, posts = readable.of(DUTY.name), names.register.posts
+        told = {
+            row.key
+            for row in below.rows
+            if row.key in posts and sight.reads_line(path_text(names.register.path(posts[row.key].grid)), (row.key,))
+        }
+        return OfGrid(whole, figures_by("day"), below, names.grid(whole.grid), parent, frozenset(told))
 
     of_grid = await figures(context, request.user, ask)
     days, rows = of_grid.days, [row for row in of_grid.below.rows if row.counts.get("due")]

@@ -9,18 +9,23 @@ from litestar.params import PathParameter, QueryParameter
 from engine.console.access import form_of
 from engine.console.rendering import page, query, seen_elsewhere
 from engine.http.context import DoorContext
-from engine.http.operator import operator_of, replay
-from engine.http.problems import Problem
+from engine.http.operator import act, operator_of, replay
+from engine.http.problems import Problem, busy
 from engine.metrics.gauges import CONSUMERS
+from engine.operations.auditing import NotAudited, read_sealed
 from engine.principals import Principal
+from engine.store import dead_letters
 from engine.store.database import Connection, file_of
+from engine.store.dead_letters import Letter
 from engine.views.health import Health, health
-from engine.views.names import active_names
+from engine.views.names import Names, active_names
+from engine.views.readers import reads_everything
 from engine.views.verifications import Verifications, verifications_of
 
 Lang = Annotated[str, QueryParameter(description="zh or en.")]
 LetterId = Annotated[str, PathParameter(description="Number of a dead letter.")]
 How = Annotated[str, QueryParameter(description="How the last replay ended.")]
+Sealed = Annotated[bool, QueryParameter(description="Also its bytes; the reading is audited.")]
 Shown = Annotated[str, QueryParameter(description="The letter that was replayed last.")]
 ENDED = ("done", "parked", "refused", "duplicate", "conflict", "released", "pending", "not_replayable")
 
@@ -54,6 +59,42 @@ async def show_health(
     )
 
 
+@get("/health/letters/{letter:str}", include_in_schema=False)
+async def show_letter(
+    request: Request[Principal, Any, Any],
+    context: NamedDependency[DoorContext],
+    letter: LetterId,
+    sealed: Sealed = False,
+    lang: Lang = "",
+) -> Response[Any]:
+    """One dead letter: what was refused and why; its bytes where they are asked for, once the audit has the reading."""
+    policies = context.policies
+
+    def ask(connection: Connection) -> tuple[Letter | None, Names]:
+        return dead_letters.read(connection, letter), active_names(connection, policies)
+
+    found, names = await context.read(ask)
+    if found is None:
+        raise Problem(404, "unknown_letter", "there is no such dead letter", remedy="see `gridpatrol deadletter list`")
+    operator, body, may_read = operator_of(request), None, reads_everything(request.user)
+    if sealed and may_read:
+        try:
+            body = await act(context, lambda engine: read_sealed(engine.database, found, operator))
+        except NotAudited as error:
+            raise busy(error.message, error.remedy) from error
+    return page(
+        request,
+        "letter.html",
+        letter=found,
+        at=names.instant(found.at),
+        zone=names.register.pack.zone,
+        shown=sealed and may_read,
+        may_read=may_read,
+        ended=ENDED,
+        body=body,
+    )
+
+
 @post("/health/letters/{letter:str}/replays", include_in_schema=False)
 async def replay_letter(
     request: Request[Principal, Any, Any], context: NamedDependency[DoorContext], letter: LetterId
@@ -69,4 +110,4 @@ async def replay_letter(
     return seen_elsewhere(request, query("/health", letter=letter, how=how))
 
 
-ROUTES = [show_health, replay_letter]
+ROUTES = [show_health, show_letter, replay_letter]

@@ -9,7 +9,7 @@ from litestar.params import PathParameter, QueryParameter
 
 from engine.console.access import post_of
 from engine.console.pages.ranking import opened
-from engine.console.rendering import page
+from engine.console.rendering import page, query
 from engine.http.context import DoorContext
 from engine.http.performance import figures
 from engine.principals import Principal
@@ -17,6 +17,7 @@ from engine.store.database import Connection
 from engine.views.figure_question import PerformanceQuestion
 from engine.views.names import active_names
 from engine.views.present import present
+from engine.views.readers import reads_grid
 from engine.views.supervisions import proposable
 from engine.views.unit_record import UnitQuestion, UnitRecord, unit_record
 from workflows.figures import Rate
@@ -50,17 +51,19 @@ async def show_unit(
     now, policies = context.now(), context.policies
     question, post = UnitQuestion(code=code, definition=definition, day=day), post_of(request)
 
-    def ask(connection: Connection, readable: Readable) -> tuple[UnitRecord, str, bool]:
+    def ask(connection: Connection, readable: Readable) -> tuple[UnitRecord, str, bool, bool]:
         found = unit_record(connection, policies, question, now, readable)
         register = active_names(connection, policies).register
-        return found, register.pack.zone, bool(proposable(register, post, present(connection, now).at))
+        above = found.parent is not None and reads_grid(readable, register, found.definition, found.parent.code)
+        return found, register.pack.zone, bool(proposable(register, post, present(connection, now).at)), above
 
-    found, zone, proposes = await figures(context, request.user, ask)
+    found, zone, proposes, above = await figures(context, request.user, ask)
     whose = {"department": code, "grid": found.parent.code} if found.is_department and found.parent else {"grid": code}
     return page(
         request,
         "unit.html",
         found=found,
+        up=found.parent if above else None,
         zone=zone,
         proposes=proposes,
         shown=[month for month in found.months if month.counts or month.coverage or month is found.months[-1]],
@@ -70,6 +73,15 @@ async def show_unit(
         percent=percent,
         opened=lambda month, measure: opened(
             PerformanceQuestion(by="", period="month", day=month.since, **whose), found.definition, None, measure
+        ),
+        opened_category=lambda row, measure: query(
+            "/figures",
+            measure=measure,
+            unit=row.key,
+            by="category",
+            **whose,
+            **{"from": found.months[0].since, "to": found.months[-1].until},
+            definition=found.definition,
         ),
     )
 
