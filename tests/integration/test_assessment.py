@@ -370,6 +370,57 @@ def closing_early(quarter: Quarter) -> None:
         quarter.solve(teller, "WY01", 40 * DAY if not k else MINUTE, unsolved=1 + int(k == 5))
 
 
+def worst_of_all(quarter: Quarter) -> Teller:
+    """What it does with five of its problems; the sixth it would handle too late, and not at the first time."""
+    for k in range(1, 6):
+        teller = quarter.begin("WY01", category=(BARE, "D3-01")[k % 2])
+        quarter.solve(teller, "WY01", HALF_A_DAY)
+    return quarter.begin("WY01")
+
+
+def late_and_unsolved(quarter: Quarter) -> None:
+    """When nothing is otherwise it handles the worst of all too late, and not at the first time."""
+    quarter.solve(worst_of_all(quarter), "WY01", 14 * DAY, unsolved=1)
+
+
+def rejecting_the_worst(quarter: Quarter) -> None:
+    """It rejects that one."""
+    assert worst_of_all(quarter).say("incident.rejected", "WY01-CHIEF", reason="not_found")
+
+
+def passing_on_the_worst(quarter: Quarter) -> None:
+    """It passes that one to the district, which handles it in time and at the first time."""
+    teller = worst_of_all(quarter)
+    assert teller.say("incident.accepted", "WY01-CHIEF")
+    assert teller.say("incident.escalated", "WY01-CHIEF", reason="coordination")
+    assert teller.say("incident.accepted", "WY-CHIEF")
+    assert teller.say("handling.completed", "WY-CHIEF", HALF_A_DAY)
+    for by in ("WY01-CHIEF", "WY01-01-CHIEF"):
+        teller.say("verification.recorded", by, outcome="solved")
+    assert teller.say("incident.closed", "WY01-01-CHIEF")
+
+
+@pytest.mark.parametrize("behaviour", [rejecting_the_worst, passing_on_the_worst], ids=lambda each: each.__name__)
+def test_who_gets_rid_of_what_it_would_do_worst_does_not_rise(behaviour, worst, tmp_path):
+    database = made(f"sqlite:///{tmp_path / 'a.db'}", behaviour)
+    try:
+        before, after = of(worst, "WY01"), of(sheet(database), "WY01")
+    finally:
+        database.close()
+    assert [before.lines[code].above for code in ("on-time", "rework")] == [5, 1]
+    assert after.total <= before.total and (after.place or 99) >= (before.place or 99)
+
+
+@pytest.fixture(scope="module")
+def worst(tmp_path_factory: pytest.TempPathFactory) -> AssessmentPage:
+    """The sheet when the worst of all is handled."""
+    database = made(f"sqlite:///{tmp_path_factory.mktemp('worst') / 'a.db'}", late_and_unsolved)
+    try:
+        return sheet(database)
+    finally:
+        database.close()
+
+
 BEHAVIOURS = [trivial, confirmed, claimed, passing_on, rejecting, closing_early]
 
 
