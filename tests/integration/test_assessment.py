@@ -157,9 +157,9 @@ def test_a_sheet_counts_what_others_found_as_known_when_the_days_of_grace_were_o
     assert sides["on-time"] == (5, 6) and sides["rework"] == (1, 6)
     assert sides["set-aside"][0] == 0 and sides["set-aside"][1] > 12
     assert sides["coverage"] == (0, 0) and first.lines["coverage"].left_out == "nothing"
-    # 83.33 %: 40 × 23.33/35 = 26.67; nothing set aside: 15; 16.67 %: 15 × 13.33/25 = 8.00; of 70, scaled to 100
-    assert [first.lines[code].points for code in ("on-time", "set-aside", "rework")] == [2667, 1500, 800]
-    assert first.total == 7096 and not first.thin
+    # 83.33 %: 40 × 23.33/35 = 26.67; nothing set aside: 15; 16.67 %: 15 × 43.33/55 = 11.82; of 70, scaled to 100
+    assert [first.lines[code].points for code in ("on-time", "set-aside", "rework")] == [2667, 1500, 1182]
+    assert first.total == 7641 and not first.thin
     assert of(page, "WY12").thin and of(page, "WY12").place is None
     assert [each.place for each in page.scores if not each.thin] == sorted(e.place for e in page.scores if e.place)
 
