@@ -31,7 +31,7 @@ from workflows.case import AWAITED, Clock, Owner
 from workflows.decision import Decision
 from workflows.machine import Speaker
 from workflows.policy.model import RungRow
-from workflows.supervising import refuse_listing, tell_proposed
+from workflows.supervising import refuse_hold, refuse_listing, tell_proposed
 
 KIND = supervision.SUPERVISION.name
 MOST_TAKEN = 8
@@ -87,6 +87,8 @@ def be_called_for(d: Decision, data: CalledFor, own: str, home: str, nearby: obj
     action, about = d.rules.actions.get(data.action), d.find(data.about or "")
     if action is None:
         return effects.unknown_code("data.action", "action")
+    if refused := refuse_hold(action, about):
+        return refused
     d.begin_at(data.at)
     register, at = d.register, d.judged(0)
     unit = register.standing(data.unit, at)

@@ -7,7 +7,8 @@ What becomes of one, and its states, is in `workflows.definitions.supervision`; 
 from schemas import facts
 from schemas.derived_ids import home_subject
 from schemas.envelope import is_subject
-from schemas.kinds import supervision
+from schemas.kinds import KINDS, supervision
+from schemas.kinds.incident import HOLD_PLACED
 from schemas.kinds.supervision import (
     DECIDED,
     CalledFor,
@@ -30,6 +31,8 @@ from workflows.policy.csv_tables import parse_day
 from workflows.policy.index import Policy
 from workflows.policy.model import ActionRow
 
+HELD = tuple(kind.name for kind in KINDS if HOLD_PLACED in kind.sends)
+"""The kinds of case that a supervision may bar from ending."""
 MOST_YEARS = 5
 """So far ahead may the day lie up to which a grid is listed."""
 
@@ -57,6 +60,8 @@ def propose(d: Decision, data: Proposed, own: str, home: str, nearby: object) ->
     if data.about == home_subject(home):  # to which it could say nothing
         return Refusal(Reason.INVALID, "data.about", "this is the case of the home itself: name its grid as data.grid")
     about = d.find(data.about) if data.about else None
+    if refused := refuse_hold(action, about):
+        return refused
     grid = place_of(d, data, home, about)
     if isinstance(grid, Refusal):
         return grid
@@ -81,6 +86,15 @@ def listed_until(d: Decision, action: ActionRow, until: str | None) -> int | Ref
     if not today <= day <= today + MOST_YEARS * 10_000:
         return Refusal(Reason.INVALID, "data.until", f"must be a day from today on, within {MOST_YEARS} years")
     return day
+
+
+def refuse_hold(action: ActionRow, about: Case | None) -> Refusal | None:
+    """Why an action that bars a case from ending is none about this case: nothing bars cases of its kind. Of which kind
+    a case will be of which no report has come is not known."""
+    if not action.holds or about is None or about.definition in ("", *HELD):
+        return None
+    detail = f"this action bars a case from ending, and of {about.definition} none is barred: propose another action"
+    return Refusal(Reason.INVALID, "data.action", detail)
 
 
 def refuse_listing(d: Decision, action: ActionRow, path: tuple[str, ...]) -> Refusal | None:

@@ -7,7 +7,7 @@ says, and the same facts where the exported log is replayed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from engine.policies import Policies
 from engine.principals import ASSESSOR, LOCAL, Principal
 from engine.replay import export_log, replay_log
 from engine.store import clocks, incident_queries, sheets
+from engine.store.database import open_database
 from engine.store.sql import execute
 from engine.views.assessment import AssessmentQuestion, assessment_page
 from engine.views.questions import BadQuestion
@@ -43,6 +44,7 @@ from schemas.refusals import Refusal
 from tests.integration.test_console import as_post, close_browsers, get, send
 from tests.simulation.line import Line
 from tests.support.builders import BARE, HOTLINE, HOUR, at, changed, event, shipped, subject
+from tests.support.recorded import gridpatrol
 from tests.support.serving import served, wait_until
 from workflows.assessment.filed import decode, subject_of
 from workflows.case import Case
@@ -312,7 +314,14 @@ def test_who_takes_the_id_of_an_assessment_or_decides_what_is_taken_back_changes
         told = {"category": BARE, "source": "hotline", "grid": "XA"}
         work(line, AFTER, "report.submitted", HOTLINE, case=CASE, **told)  # its id could be foretold
         moved(line, AFTER)
+        log = tmp_path / "log.jsonl"
+        log.write_bytes(b"\n".join(export_log(engine)) + b"\n")
         assert assess_all(engine) == 3
+        for option, sheets_made in ((), 0), (("--assess",), 3):  # a log is replayed, and assessed where that is asked
+            url = f"sqlite:///{tmp_path / f'replayed{sheets_made}.db'}"
+            gridpatrol("replay", log, *option, "--database", url, partitions="1")
+            with closing(open_database(url)) as other, other.read() as connection, database.read() as here:
+                assert [*sheets.read_sheets(connection)] == ([*sheets.read_sheets(here)] if option else [])
         case = subject_of(TOWN, QUARTER.card, 20260101, 1)
         with database.read() as connection:
             record = record_of(connection, Policies(), assessment_page(connection, Policies(), QUARTER, LATER))

@@ -504,6 +504,15 @@ def test_on_a_case_that_has_ended_it_stands_without_a_hold():
     assert account.case.state == "cleared"
 
 
+def test_about_a_kind_that_nothing_bars_none_is_listed():
+    letter = Supervised().proposed().decided().served()
+    account = Supervised(number=2, beside=letter.beside)
+    account.now = letter.now
+    refused = account.refused(Reason.INVALID, "supervision.proposed", OTHER, action="listed", about=letter.case.id)
+    assert refused.field == "data.action" and not account.case.opened
+    account.proposed("circular", about=letter.case.id)
+
+
 def test_two_that_bar_one_case_both_have_to_be_cleared():
     case = Story(number=9).reported(BARE).accepted().handled()
     case.done("verification.recorded", MEMBER, outcome="solved")
