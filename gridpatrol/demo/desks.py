@@ -45,6 +45,8 @@ def of_petition(turn: Turn) -> Words:
             return "petition.rejected", {"reason": "in_court"}
         case "submitted" if luck < 0.2 and case.owner.level == 2 and not own.department:
             return "petition.transferred", {"to_department": "WY-EPB"}
+        case "submitted" if luck > 0.4 and turn.similar:
+            return "petition.accepted", {"into": turn.rng.choice(turn.similar)}  # we had found it before
         case "submitted":
             return "petition.accepted", {"alone": True} if luck > 0.95 else {}
         case "examining":

@@ -211,8 +211,9 @@ class Offices:
 
     def turn(self, cases: Iterable[Case], at: int) -> Iterator[dict[str, Any]]:
         """What is said of these cases from an instant (ms) on, one after another, a second apart."""
-        today, now = local(at, self.locality.zone).date(), at
-        for case in sorted(cases, key=lambda case: case.id):
+        today, now, ordered = local(at, self.locality.zone).date(), at, sorted(cases, key=lambda case: case.id)
+        patrolled = [(case.id, case.category) for case in ordered if case.source == "patrol" and case.closed is None]
+        for case in ordered:
             if at < self.busy.get(case.id, 0):
                 continue
             rng = Random(f"{self.seed}:{case.id}:{at}")
@@ -220,6 +221,7 @@ class Offices:
             fate = Random(f"{self.seed}:{case.id}").random()
             action = self.locality.policy.actions.get(case.category)
             turn = Turn(case, case.own, at, today, rng, luck, fate, self.asked, action is not None and action.lists)
+            turn = turn._replace(similar=[id_ for id_, category in patrolled if category == case.category])
             answer = ANSWERS.get(case.definition)
             words = answer(turn) if answer is not None and rng.random() < BUSY.get(case.definition, 0.5) else None
             if case.definition == "incident" and case.id not in self.scripted and case.closed is None:
