@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridpatrol.demo.incident_script import IncidentScript, PlannedEvent
+from gridpatrol.demo.hours import MINUTE
+from gridpatrol.demo.incident_script import IncidentScript, Later, PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.turns import Turn, Words, is_late
 from workflows.case import Case
@@ -75,8 +76,10 @@ def to_be_answered(turn: Turn) -> Words:
         return ("extension.granted" if luck < 0.7 else "extension.refused"), {"clock": clock}
     if luck < 0.04 and not case.cycle:
         return "petition.withdrawn", {}
-    if luck > 0.9 and not is_late(case, turn.at):
-        return "extension.requested", {"clock": clock, "limit": "10工作日", "reason": "coordination", "note": "…"}
+    due = next((each.due for each in case.clocks if each.name == clock), None)
+    if luck > 0.9 and due is not None and due > turn.at:
+        later = Later((due + 10 * DAY - turn.at) / MINUTE)
+        return "extension.requested", {"clock": clock, "due": later, "reason": "coordination", "note": "…"}
     working = (own.case and own.case_state not in OVER) or own.asked
     if working and turn.rng.random() < 0.8:
         return None

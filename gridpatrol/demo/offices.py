@@ -288,7 +288,8 @@ class Offices:
         data = {"action": "listed", "about": case.id, "ground": "逾期未办结，群众反映强烈"}
         home = case.id.rpartition(".")[0]
         subject = mint(home, at, Random(f"{self.seed}:{case.id}:listed"))
-        words = ("proposed", "WY-OFFICE"), ("decided", "WY-SUPERVISOR"), ("served", "WY-SUPERVISOR")
+        decides = "WY-SUPERVISOR" if case.owner.level > 2 else "XA-OFFICE"  # an office above the unit
+        words = ("proposed", "WY-OFFICE"), ("decided", decides), ("served", decides)
         for number, (trigger, actor) in enumerate(words, 1):
             said = data if trigger == "proposed" else {}
             planned = PlannedEvent(f"supervision.{trigger}", actor, said, Gap(0))

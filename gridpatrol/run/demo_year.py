@@ -57,8 +57,7 @@ IN_HAND = (
     "home",
 )
 ASSESSED = 12
-"""After so many days the assessor takes its turns, and not whenever offices look: whatever moves makes it compute sheets
-anew."""
+"""After so many days the assessor takes its turns, not whenever offices look: whatever moves makes it compute anew."""
 LATE = 65
 """So many days after a month ends that ends a quarter, what was missed in it is excused."""
 CODES = "codes.txt"

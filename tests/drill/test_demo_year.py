@@ -7,6 +7,7 @@ rules took all of it, that it is marked as made up, and that the same year comes
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,11 @@ from gridpatrol.run.demo_year import CODES, Wanted, run
 from gridpatrol.run.wiring import settings_of
 from schemas.kinds.petition import CHANNELS, LINES
 from schemas.partition import home_of
+from tests.drill.test_demo import BLOCK, OVER_A_YEAR, shell
 from tests.support.builders import shipped
+from tests.support.forks import command_in
 from tests.support.recorded import facts_of, gridpatrol
+from tests.support.source_files import ROOT
 
 Fact = dict[str, Any]
 WANTED = Wanted(year=2025, incidents=200, every=9)
@@ -198,6 +202,19 @@ def test_where_a_street_is_listed_it_is_patrolled_every_day(told: list[Fact]) ->
     assert patrolled and patrolled == {fact["home"] for fact in told if fact["fact"] == "home.listed"}
     assert all(owed["PATROL", home] > 4 * owed["VISIT-LEAF", home] > 0 for home in patrolled), owed
     assert entered(told, "duty").keys() == {"owed", "kept", "missed", "excused"}
+
+
+def test_what_the_page_tells_to_try_works(folder: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8").partition(OVER_A_YEAR)[2]
+    (tmp_path / "var").symlink_to(folder)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    with command_in(commands):
+        script = "\n".join((f"export PATH={commands}:$PATH", *BLOCK.findall(page)))
+        walked = shell(script, tmp_path)
+    for words in ("满意 satisfied", "已答复|已受理", "已恢复 over", "销结 settled", "按承诺时限办结率", "PM2.5"):
+        assert re.search(words, walked), f"{words}\n{walked}"
+    assert "年度目标" in (folder / "debrief.html").read_text(encoding="utf-8")
 
 
 def test_it_is_marked_as_made_up_and_plays_once(folder: Path, tmp_path: Path) -> None:
