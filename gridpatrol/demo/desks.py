@@ -72,11 +72,12 @@ def to_be_answered(turn: Turn) -> Words:
     """More time is asked for, or it is answered, mostly when the case is over in which it is worked on."""
     own, case, luck = turn.own, turn.case, turn.luck
     clock = {"accepted": "response", "reexamination": "reexamine", "review": "recheck"}[case.state]
+    due = next((each.due for each in case.clocks if each.name == clock), None)
     if case.proposals:
-        return ("extension.granted" if luck < 0.7 else "extension.refused"), {"clock": clock}
+        granted = luck < 0.7 and due is not None and turn.at < due + 9 * DAY
+        return ("extension.granted" if granted else "extension.refused"), {"clock": clock}
     if luck < 0.04 and not case.cycle:
         return "petition.withdrawn", {}
-    due = next((each.due for each in case.clocks if each.name == clock), None)
     if luck > 0.9 and due is not None and due > turn.at:
         later = Later((due + 10 * DAY - turn.at) / MINUTE)
         return "extension.requested", {"clock": clock, "due": later, "reason": "coordination", "note": "…"}

@@ -78,7 +78,12 @@ def of_the_unit(turn: Turn) -> Words:
     late = turn.luck < LATE
     if late and not is_late(turn.case, turn.at):
         return None
-    if turn.luck > 0.88 and turn.case.state == "served" and not turn.own.raised:
+    if (
+        turn.luck > 0.88
+        and turn.case.state == "served"
+        and not turn.own.raised
+        and turn.own.office != turn.case.path[0]
+    ):
         return "supervision.raised", {}
     if turn.luck > 0.8 and turn.case.state == "served":
         return "supervision.revoked", {"reason": "unfounded"}

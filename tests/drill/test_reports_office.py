@@ -65,31 +65,25 @@ def month_url(tmp_path_factory: pytest.TempPathFactory, office: str) -> str:
     folder = tmp_path_factory.mktemp("office")
     file, url = folder / "month.jsonl", f"sqlite:///{folder / 'month.db'}"
     write_month(file, folder_of("weiyang"), datetime.fromisoformat(END), 311)
-    gridpatrol("replay", file, "--until", END, "--database", url, status=1)  # twelve of them are refused on purpose
     words: list[tuple[str, dict[str, str]]] = [
         ("proposed", {"action": "letter", "grid": STREET, "ground": "多次逾期"}),
         ("decided", {"document": "示例督〔2026〕1号"}),
         ("served", {}),
     ]
-    file.write_text(
-        "".join(
-            msgspec.json.encode(
-                {
-                    "specversion": "1.0",
-                    "id": f"letter-{minute}",
-                    "source": "/demo/office",
-                    "type": f"gridpatrol.supervision.{said}.v1",
-                    "subject": LETTER,
-                    "time": f"2026-10-16T10:0{minute}:00+08:00",
-                    "actor": "WY-OFFICE" if said == "proposed" else "WY-SUPERVISOR",
-                    "data": data,
-                }
-            ).decode()
-            + "\n"
-            for minute, (said, data) in enumerate(words, 1)
-        )
-    )
-    gridpatrol("replay", file, "--until", AFTER, "--database", url)
+    with file.open("ab") as month:
+        for minute, (said, data) in enumerate(words, 1):
+            event = {
+                "specversion": "1.0",
+                "id": f"letter-{minute}",
+                "source": "/demo/office",
+                "type": f"gridpatrol.supervision.{said}.v1",
+                "subject": LETTER,
+                "time": f"2026-10-16T10:0{minute}:00+08:00",
+                "actor": "WY-OFFICE" if said == "proposed" else "WY-SUPERVISOR",
+                "data": data,
+            }
+            month.write(msgspec.json.encode(event) + b"\n")
+    gridpatrol("replay", file, "--until", AFTER, "--database", url, status=1)  # twelve of them are refused on purpose
     return url
 
 
