@@ -217,7 +217,7 @@ class Offices:
     def turn(self, cases: Iterable[Case], at: int) -> Iterator[dict[str, Any]]:
         """What is said of these cases from an instant (ms) on, one after another, a second apart."""
         today, now, ordered = local(at, self.locality.zone).date(), at, sorted(cases, key=lambda case: case.id)
-        patrolled = [(case.id, case.category) for case in ordered if case.source == "patrol" and case.closed is None]
+        patrolled = [(case.id, case.group) for case in ordered if case.source == "patrol" and case.closed is None]
         for case in ordered:
             if at < self.busy.get(case.id, 0):
                 continue
@@ -226,7 +226,7 @@ class Offices:
             fate = Random(f"{self.seed}:{case.id}").random()
             action = self.locality.policy.actions.get(case.category)
             turn = Turn(case, case.own, at, today, rng, luck, fate, self.asked, action is not None and action.lists)
-            turn = turn._replace(similar=[id_ for id_, category in patrolled if category == case.category])
+            turn = turn._replace(similar=[id_ for id_, group in patrolled if group == case.group])
             answer = ANSWERS.get(case.definition)
             words = answer(turn) if answer is not None and rng.random() < BUSY.get(case.definition, 0.5) else None
             if case.definition == "incident" and case.id not in self.scripted and case.closed is None:

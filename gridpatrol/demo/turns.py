@@ -18,7 +18,7 @@ LATE = 0.12
 class Turn(NamedTuple):
     """A case before whoever has it in hand: what it keeps of its own, when it is looked at (ms), and chance. `luck` is
     the same as long as the case stands where it does, `fate` as long as it is there; `held` are the problems that were
-    listed; `lists`: its action lists a grid; `similar` are open problems of its category that patrols have found."""
+    listed; `lists`: its action lists a grid; `similar` are open problems of its group that patrols have found."""
 
     case: Case
     own: Any
