@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gridpatrol.demo.incident_script import IncidentScript, PlannedEvent
+from gridpatrol.demo.hours import MINUTE
+from gridpatrol.demo.incident_script import IncidentScript, Later, PlannedEvent
 from gridpatrol.demo.locality import Locality
 from gridpatrol.demo.turns import Turn, Words, is_late
 from workflows.case import Case
@@ -45,6 +46,8 @@ def of_petition(turn: Turn) -> Words:
             return "petition.rejected", {"reason": "in_court"}
         case "submitted" if luck < 0.2 and case.owner.level == 2 and not own.department:
             return "petition.transferred", {"to_department": "WY-EPB"}
+        case "submitted" if luck > 0.4 and turn.similar:
+            return "petition.accepted", {"into": turn.rng.choice(turn.similar)}  # we had found it before
         case "submitted":
             return "petition.accepted", {"alone": True} if luck > 0.95 else {}
         case "examining":
@@ -69,12 +72,15 @@ def to_be_answered(turn: Turn) -> Words:
     """More time is asked for, or it is answered, mostly when the case is over in which it is worked on."""
     own, case, luck = turn.own, turn.case, turn.luck
     clock = {"accepted": "response", "reexamination": "reexamine", "review": "recheck"}[case.state]
+    due = next((each.due for each in case.clocks if each.name == clock), None)
     if case.proposals:
-        return ("extension.granted" if luck < 0.7 else "extension.refused"), {"clock": clock}
+        granted = luck < 0.7 and due is not None and turn.at < due + 9 * DAY
+        return ("extension.granted" if granted else "extension.refused"), {"clock": clock}
     if luck < 0.04 and not case.cycle:
         return "petition.withdrawn", {}
-    if luck > 0.9 and not is_late(case, turn.at):
-        return "extension.requested", {"clock": clock, "limit": "10工作日", "reason": "coordination", "note": "…"}
+    if luck > 0.9 and due is not None and due > turn.at:
+        later = Later((due + 10 * DAY - turn.at) / MINUTE)
+        return "extension.requested", {"clock": clock, "due": later, "reason": "coordination", "note": "…"}
     working = (own.case and own.case_state not in OVER) or own.asked
     if working and turn.rng.random() < 0.8:
         return None

@@ -215,6 +215,7 @@ class Doors:
     def approvals(self) -> Iterator[dict[str, Any]]:
         """One matter after the other, as long as the pack has it; some are urgent."""
         policy, rng = self.locality.policy, self.rng
+        elsewhere = [street for street in self.streets if street != BANNED_GRID]
         for number, day in self.days(8, EVERY_APPROVAL):
             today = day.year * 10_000 + day.month * 100 + day.day
             matters = [
@@ -229,7 +230,7 @@ class Doors:
             subject = mint(policy.root, at, rng)
             data: dict[str, Any] = {
                 "matter": matter.code,
-                "grid": BANNED_GRID if not matter.same_day and number % 2 else rng.choice(self.streets),
+                "grid": BANNED_GRID if not matter.same_day and number % 2 else rng.choice(elsewhere),
                 "department": "WY-EPB",
                 "lane": "emergency" if urgent else "ordinary",
                 "applicant": "示例申请人",

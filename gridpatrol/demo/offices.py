@@ -78,7 +78,12 @@ def of_the_unit(turn: Turn) -> Words:
     late = turn.luck < LATE
     if late and not is_late(turn.case, turn.at):
         return None
-    if turn.luck > 0.88 and turn.case.state == "served" and not turn.own.raised:
+    if (
+        turn.luck > 0.88
+        and turn.case.state == "served"
+        and not turn.own.raised
+        and turn.own.office != turn.case.path[0]
+    ):
         return "supervision.raised", {}
     if turn.luck > 0.8 and turn.case.state == "served":
         return "supervision.revoked", {"reason": "unfounded"}
@@ -211,8 +216,9 @@ class Offices:
 
     def turn(self, cases: Iterable[Case], at: int) -> Iterator[dict[str, Any]]:
         """What is said of these cases from an instant (ms) on, one after another, a second apart."""
-        today, now = local(at, self.locality.zone).date(), at
-        for case in sorted(cases, key=lambda case: case.id):
+        today, now, ordered = local(at, self.locality.zone).date(), at, sorted(cases, key=lambda case: case.id)
+        patrolled = [(case.id, case.group) for case in ordered if case.source == "patrol" and case.closed is None]
+        for case in ordered:
             if at < self.busy.get(case.id, 0):
                 continue
             rng = Random(f"{self.seed}:{case.id}:{at}")
@@ -220,6 +226,7 @@ class Offices:
             fate = Random(f"{self.seed}:{case.id}").random()
             action = self.locality.policy.actions.get(case.category)
             turn = Turn(case, case.own, at, today, rng, luck, fate, self.asked, action is not None and action.lists)
+            turn = turn._replace(similar=[id_ for id_, group in patrolled if group == case.group])
             answer = ANSWERS.get(case.definition)
             words = answer(turn) if answer is not None and rng.random() < BUSY.get(case.definition, 0.5) else None
             if case.definition == "incident" and case.id not in self.scripted and case.closed is None:
@@ -286,7 +293,8 @@ class Offices:
         data = {"action": "listed", "about": case.id, "ground": "逾期未办结，群众反映强烈"}
         home = case.id.rpartition(".")[0]
         subject = mint(home, at, Random(f"{self.seed}:{case.id}:listed"))
-        words = ("proposed", "WY-OFFICE"), ("decided", "WY-SUPERVISOR"), ("served", "WY-SUPERVISOR")
+        decides = "WY-SUPERVISOR" if case.owner.level > 2 else "XA-OFFICE"  # an office above the unit
+        words = ("proposed", "WY-OFFICE"), ("decided", decides), ("served", decides)
         for number, (trigger, actor) in enumerate(words, 1):
             said = data if trigger == "proposed" else {}
             planned = PlannedEvent(f"supervision.{trigger}", actor, said, Gap(0))

@@ -1,6 +1,6 @@
 """How somebody of the demo's year looks at a case that is in hand, and what is said then."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import date
 from random import Random
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ LATE = 0.12
 class Turn(NamedTuple):
     """A case before whoever has it in hand: what it keeps of its own, when it is looked at (ms), and chance. `luck` is
     the same as long as the case stands where it does, `fate` as long as it is there; `held` are the problems that were
-    listed; `lists`: its action lists a grid."""
+    listed; `lists`: its action lists a grid; `similar` are open problems of its group that patrols have found."""
 
     case: Case
     own: Any
@@ -29,6 +29,7 @@ class Turn(NamedTuple):
     fate: float
     held: Collection[str]
     lists: bool
+    similar: Sequence[str] = ()
 
 
 def is_late(case: Case, at: int, *names: str) -> bool:

@@ -56,8 +56,8 @@ IN_HAND = (
     "approval",
     "home",
 )
-ASSESSED = 2
-"""The assessor takes its turns on one of so many of these days: whatever moves makes it compute sheets anew."""
+ASSESSED = 12
+"""After so many days the assessor takes its turns, not whenever offices look: whatever moves makes it compute anew."""
 LATE = 65
 """So many days after a month ends that ends a quarter, what was missed in it is excused."""
 CODES = "codes.txt"
@@ -131,7 +131,7 @@ def play(
         now = bisect_right(left, stop, key=arrival)
         said += say(engine, left[:now], f"{locality.policy.pack.code}-{day}", stop)
         turns += 1
-        while turns % ASSESSED == 0 and assessor.turn():
+        while turns % max(2, ASSESSED // wanted.every) == 0 and assessor.turn():
             pass
         while ordered := due_draws(engine):
             said_by(engine, PRINCIPAL, ordered)

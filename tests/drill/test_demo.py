@@ -38,6 +38,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACK = folder_of("weiyang")
 GRIDPATROL = [sys.executable, "-m", "gridpatrol"]
 TRAFFIC = [sys.executable, "-m", "gridpatrol.demo.traffic", "--pack", str(PACK)]
+BLOCK = re.compile(r"^```sh\n(.*?)^```", re.DOTALL | re.MULTILINE)
+OVER_A_YEAR = "\n## Over a year\n"
+"""The heading of the page behind which the year stands."""
 SOON_S = 300
 """What takes seconds may take minutes on a machine that is busy with other things."""
 
@@ -274,9 +277,10 @@ def test_what_the_demo_and_its_page_tell_three_people_to_try_works(tmp_path: Pat
 
 
 def walk(url: str, commands: Path) -> str:
-    """The blocks of the page, in order, for this address and with commands of that folder."""
+    """The blocks of the page that need the running demo, in order, for this address and with commands of that folder.
+    Those of the year, behind them, are for a database of their own (`test_demo_year.py`)."""
     page = (ROOT / "docs/demo.md").read_text(encoding="utf-8")
-    script = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE))
+    script = "\n".join(BLOCK.findall(page.partition(OVER_A_YEAR)[0]))
     here = script.replace("$PWD/.venv/bin", f"{commands}:{Path(sys.executable).parent}").replace(
         "http://127.0.0.1:8420", url
     )

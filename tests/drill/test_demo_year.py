@@ -1,4 +1,4 @@
-"""The demo's year: supervision, tasks, targets, audit draws, assessments and exemptions in each of their main states.
+"""The demo's year: each kind of case in each of its main states, and what passes between homes.
 
 Enters: a made-up year of the sample city, played into an empty database. Leaves: what offices have said in it, that the
 rules took all of it, that it is marked as made up, and that the same year comes out again.
@@ -7,6 +7,7 @@ rules took all of it, that it is marked as made up, and that the same year comes
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,23 @@ from consumers.performance import consume
 from consumers.verify import verify
 from engine.packs import folder_of, load_pack
 from engine.runtime import Engine
-from engine.store import clocks
+from engine.store import clocks, sends
 from engine.store.database import open_database
 from engine.store.sql import execute
+from engine.views.answers import find_answer
 from gridpatrol.demo.year import MADE_UP, write_pack
-from gridpatrol.run.demo_year import Wanted, run
+from gridpatrol.run.demo_year import CODES, Wanted, run
 from gridpatrol.run.wiring import settings_of
+from schemas.kinds.petition import CHANNELS, LINES
+from schemas.partition import home_of
+from tests.drill.test_demo import BLOCK, OVER_A_YEAR, shell
 from tests.integration.test_console import as_post, close_browsers
+from tests.support.builders import shipped
+from tests.support.forks import command_in
 from tests.support.links import follow
 from tests.support.recorded import facts_of, gridpatrol
 from tests.support.serving import served
+from tests.support.source_files import ROOT
 
 __all__ = ["close_browsers"]
 Fact = dict[str, Any]
@@ -45,7 +53,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def told(folder: Path) -> list[Fact]:
     """All facts of the year."""
     steps = map(json.loads, facts_of(f"sqlite:///{folder / 'year.db'}", folder).splitlines())
-    return [fact | {"of": step["definition"], "action": step["category"]} for step in steps for fact in step["facts"]]
+    return [
+        fact
+        | {"of": step["definition"], "action": step["category"], "home": home_of(step["case"]), "case_id": step["case"]}
+        for step in steps
+        for fact in step["facts"]
+    ]
 
 
 def entered(told: list[Fact], definition: str) -> Counter[str]:
@@ -68,6 +81,8 @@ def test_what_people_and_offices_say_is_taken_and_what_a_faulty_app_sends_is_not
     # What a supervision holds (挂牌督办) is not closed before that is cleared, nor that cleared before it is solved.
     held = {"gridpatrol.incident.closed.v1", "gridpatrol.supervision.cleared.v1"}
     assert {type_ for _, type_, _ in sent} <= held, sent
+    with database.read() as connection:
+        assert sum(sends.count_outgoing(connection).values()) == 0, "what cases say to each other has arrived"
     database.close()
 
 
@@ -129,6 +144,102 @@ def test_each_page_of_it_opens_and_each_link_leads_on(folder: Path) -> None:
         for post, least in (("WY-SUPERVISOR", 120), ("WY03-CHIEF", 60), ("WY01-01-MEMBER", 30)):
             assert follow(as_post(door, post)) >= least, post
     database.close()
+
+
+@pytest.mark.mechanism("M49", "M61", "M63", "M76", "M77", "M126")
+def test_petitions_are_in_motion(told: list[Fact], folder: Path) -> None:
+    states = entered(told, "petition")
+    wanted = {"submitted", "examining", "accepted", "answered", "reexamination", "review", "revisited", "settled"}
+    assert states.keys() >= wanted | {"rejected", "withdrawn"}, states
+    assert {fact["channel"] for fact in told if fact["fact"] == "petition.taken"} == {*CHANNELS}
+    assert count(told, "petition.answered", lane="leader"), "a message of the board goes by its lane"
+    decided = {(fact["line"], fact["outcome"]) for fact in told if fact["fact"] == "petition.reward_decided"}
+    assert decided == {(line, outcome) for line in LINES for outcome in ("paid", "refused")}
+    # What was taken in here is worked on in the home of its place.
+    across = [fact for fact in told if fact["fact"] == "petition.joined" and fact["home"] != home_of(fact["case"])]
+    assert {fact["home"] for fact in across} > {"XA"} and all(fact["case"] for fact in across)
+    assert count(told, "petition.case_over") and count(told, "case.proposal_decided")
+    assert {each["state"] for each in told if each["fact"] == "incident.moved" and each["of"] == "service_request"} == {
+        "reported",
+        "closed",
+    }
+    assert count(told, "case.reopened"), "who called is not satisfied with what was closed"
+    first, *_ = (folder / "year" / CODES).read_text(encoding="utf-8").split()
+    database = open_database(f"sqlite:///{folder / 'year.db'}")
+    with database.read() as connection:
+        found = find_answer(connection, first)
+        assert found is not None and found.answer and find_answer(connection, f"{first[:-1]}0") is None
+    database.close()
+
+
+@pytest.mark.mechanism("M52", "M72", "M73", "M116")
+def test_signals_are_in_motion(told: list[Fact]) -> None:
+    states = entered(told, "signal")
+    assert states.keys() == {"checking", "alarmed", "subsided", "over", "ruled_out"}, states
+    assert count(told, "signal.worsened") and count(told, "signal.over", reason="heard_again"), "one fell silent"
+    attached = [fact for fact in told if fact["fact"] == "signal.attached"]
+    assert {fact.get("bears", False) for fact in attached} == {True, False}, "two devices of a place share an incident"
+    borne = Counter(fact["case_id"] for fact in attached if fact.get("bears"))
+    assert max(borne.values()) > 1, "an episode outlasts the handling of its incident"
+    assert len({fact["type"] for fact in told if fact["fact"] == "signal.began"}) == len(shipped().device_types)
+
+
+@pytest.mark.mechanism("M30", "M31", "M64", "M74", "M75")
+def test_joint_work_is_in_motion(told: list[Fact]) -> None:
+    states = entered(told, "part")
+    wanted = {"entrusted", "written_to", "taken_on", "finished", "settled", "sent_back", "let_off"}
+    assert states.keys() >= wanted, states
+    assert entered(told, "incident")["awaiting_parts"] and count(told, "incident.parts_reopened")
+    assert {fact["what"] for fact in told if fact["fact"] == "incident.joint_acted"} == {"meeting", "enforcement"}
+    answers = {fact["outcome"] for fact in told if fact["fact"] == "part.answered"}
+    assert answers >= {"agreed", "finished"}, "a neighbour was written to"
+
+
+@pytest.mark.mechanism("M88", "M119", "M120", "M122", "M124")
+def test_approvals_are_in_motion(told: list[Fact]) -> None:
+    states = entered(told, "approval")
+    assert states.keys() >= {"examining", "on_hold", "permitted", "declined"}, states
+    assert count(told, "approval.banned") and count(told, "approval.unbanned"), "a permit ban holds for a while"
+    assert len({fact["ground"] for fact in told if fact["fact"] == "approval.paused"}) > 1
+    assert {fact["body"] for fact in told if fact["fact"] == "approval.referral_answered"} == {
+        "police_desk",
+        "enforcement_team",
+    }
+    for late in ("past_promise", "past_statute"):
+        assert {bool(fact.get(late)) for fact in told if fact["fact"] == "approval.decided"} == {True, False}, late
+    assert count(told, "approval.filed", emergency=True) and count(told, "approval.visited")
+    assert any(fact.get("reverses") for fact in told if fact["fact"] == "approval.line_entered")
+    called = Counter(fact["action"] for fact in told if fact["fact"] == "supervision.called_for")
+    assert called["accountability"], "the ladder of the hall, or of the law's time, ends in a supervision"
+
+
+@pytest.mark.mechanism("M13", "M47", "M94")
+def test_where_a_street_is_listed_it_is_patrolled_every_day(told: list[Fact]) -> None:
+    owed = Counter((fact["duty"], fact["home"]) for fact in told if fact["fact"] == "duty.owed")
+    patrolled = {home for duty, home in owed if duty == "PATROL"}
+    assert patrolled and patrolled == {fact["home"] for fact in told if fact["fact"] == "home.listed"}
+    assert all(owed["PATROL", home] > 4 * owed["VISIT-LEAF", home] > 0 for home in patrolled), owed
+    assert entered(told, "duty").keys() == {"owed", "kept", "missed", "excused"}
+
+
+def test_what_the_page_tells_to_try_works(folder: Path, tmp_path: Path) -> None:
+    page = (ROOT / "docs/demo.md").read_text(encoding="utf-8").partition(OVER_A_YEAR)[2]
+    (tmp_path / "var").symlink_to(folder)
+    commands = tmp_path / "bin"
+    commands.mkdir()
+    with command_in(commands):
+        script = "\n".join((f"export PATH={commands}:$PATH", *BLOCK.findall(page)))
+        walked = shell(script, tmp_path)
+    for words in (
+        "满意 satisfied",
+        "已答复|已受理",
+        "已恢复 over",
+        "(entrusted|taken_on|finished|settled|let_off|written_to|moot|sent_back) ",
+        "按承诺时限办结率",
+        "PM2.5",
+    ):
+        assert re.search(words, walked), f"{words}\n{walked}"
+    assert "年度目标" in (folder / "debrief.html").read_text(encoding="utf-8")
 
 
 def test_it_is_marked_as_made_up_and_plays_once(folder: Path, tmp_path: Path) -> None:

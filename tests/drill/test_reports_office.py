@@ -1,7 +1,7 @@
 """A program of an office opens every file of a report, and its figures are those of the view.
 
-Enters: the demo's month, replayed. Leaves: what LibreOffice makes of each file: CSV of a workbook, text and PDF of a
-Word file and of a page.
+Enters: the demo's month, replayed, and a letter that was served after it. Leaves: what LibreOffice makes of each file:
+CSV of a workbook, text and PDF of a Word file and of a page.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from engine.clock import now_ms
@@ -29,13 +30,20 @@ from engine.views.figure_question import PerformanceQuestion
 from engine.views.performance import performance_page
 from gridpatrol.demo.month import write_month
 from tests.support.recorded import gridpatrol
-from tests.support.reports import tables_of
+from tests.support.reports import tables_of, texts_of
 from workflows.reading import READS_EVERYTHING
 
 END = "2026-10-16T10:00:00+08:00"
 PERIODIC = [name for name in REPORTS if REPORTS[name].of_a_period]
 STREET = "WY01"
 """Writer opens reports of one street: it takes long for tables of a thousand rows."""
+LETTER, AFTER = "WY01.019e0000-0000-7000-8000-000000000001", "2026-10-16T10:05:00+08:00"
+"""A supervision that is served when the month is over, and until when it is followed."""
+OTHERS = {
+    "letter": {"id": LETTER, "post": "WY-OFFICE"},
+    "negative-list": {"period": "2026", "post": "WY-INSPECTION"},
+}
+"""Reports that are about one case, or for one post."""
 ENDINGS = ("xlsx", "docx", "html")
 A4 = re.compile(rb"/MediaBox\s*\[\s*0 0 59[45](?:\.\d+)? 84[12]")
 
@@ -57,7 +65,25 @@ def month_url(tmp_path_factory: pytest.TempPathFactory, office: str) -> str:
     folder = tmp_path_factory.mktemp("office")
     file, url = folder / "month.jsonl", f"sqlite:///{folder / 'month.db'}"
     write_month(file, folder_of("weiyang"), datetime.fromisoformat(END), 311)
-    gridpatrol("replay", file, "--until", END, "--database", url, status=1)  # twelve of them are refused on purpose
+    words: list[tuple[str, dict[str, str]]] = [
+        ("proposed", {"action": "letter", "grid": STREET, "ground": "多次逾期"}),
+        ("decided", {"document": "示例督〔2026〕1号"}),
+        ("served", {}),
+    ]
+    with file.open("ab") as month:
+        for minute, (said, data) in enumerate(words, 1):
+            event = {
+                "specversion": "1.0",
+                "id": f"letter-{minute}",
+                "source": "/demo/office",
+                "type": f"gridpatrol.supervision.{said}.v1",
+                "subject": LETTER,
+                "time": f"2026-10-16T10:0{minute}:00+08:00",
+                "actor": "WY-OFFICE" if said == "proposed" else "WY-SUPERVISOR",
+                "data": data,
+            }
+            month.write(msgspec.json.encode(event) + b"\n")
+    gridpatrol("replay", file, "--until", AFTER, "--database", url, status=1)  # twelve of them are refused on purpose
     return url
 
 
@@ -83,6 +109,10 @@ def converted(month_url: str, office: str, tmp_path_factory: pytest.TempPathFact
         for ending in ENDINGS:
             of = () if ending == "xlsx" else ("--grid", STREET)
             gridpatrol("report", name, "--database", month_url, *of, "-o", folder / f"{name}.{ending}")
+    for name, asked in OTHERS.items():
+        flags = [word for key, text in asked.items() for word in (f"--{key}", text)]
+        for ending in ("docx", "html"):
+            gridpatrol("report", name, "--database", month_url, *flags, "-o", folder / f"{name}.{ending}")
     own = f"-env:UserInstallation=file://{folder / 'office'}"
     every_sheet = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,true,false,false,-1"
     for ending, form, there in (
@@ -131,6 +161,21 @@ def test_writer_reads_every_figure_of_a_word_file_and_prints_it_on_a4(
         for row in table.rows[:500]:
             for cell in row:
                 assert set(text_of(cell).split()) <= {*words}, (name, table.title, text_of(cell))
+    for there in ("pdf", "pages"):
+        printed = (converted / there / f"{name}.pdf").read_bytes()
+        assert printed.startswith(b"%PDF-") and A4.search(printed), there
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_writer_reads_a_letter_and_a_list_for_one_post(name: str, converted: Path, month_url: str) -> None:
+    words = (converted / "words" / f"{name}.txt").read_text(encoding="utf-8-sig")
+    with closing(open_database(month_url)) as database, database.read() as connection:
+        source = Source(connection, Policies(), now_ms(), READS_EVERYTHING)
+        document = report_of(name, source, ReportQuestion(**OTHERS[name]))
+    said = [document.title, *(text for section in document.sections for text in section.paragraphs)]
+    said += [text for each in tables_of(document) for row in texts_of(each) for text in row]
+    assert set(" ".join(said).split()) <= {*words.split()}
+    assert (name == "letter") == ("示例督〔2026〕1号" in words)
     for there in ("pdf", "pages"):
         printed = (converted / there / f"{name}.pdf").read_bytes()
         assert printed.startswith(b"%PDF-") and A4.search(printed), there

@@ -15,11 +15,16 @@ from consumers.alerts import fold
 from consumers.performance import consume
 from consumers.verify import verify
 from consumers.verify.replayed import replayed_beside
+from engine.clock import now_ms
 from engine.packs import load_pack
 from engine.policies import Policies
+from engine.reports.document import Document
+from engine.reports.making import report_of
+from engine.reports.reading import ReportQuestion, Source
 from engine.runtime import Engine
 from engine.settings import Settings
 from engine.store import clocks, exports
+from engine.store.database import Connection
 from engine.views.names import active_names
 from gridpatrol.commands.targets import command
 from gridpatrol.render.story import story
@@ -30,6 +35,7 @@ from tests.support.serving import served, tell, wait_until
 from tests.support.source_files import ROOT
 from workflows.policy.index import Policy
 from workflows.policy.model import Pack, digest, encode
+from workflows.reading import READS_EVERYTHING
 
 PACKS = ROOT / "examples" / "packs"
 OFFICE, MONITOR = "NT-OFFICE", "NT-MONITOR"
@@ -65,7 +71,13 @@ def begin(engine: Engine, then: int) -> None:
     say(engine, "measurement.recorded", MONITOR, "hazardous-waste", later, 3, **value, value="98.0")
 
 
-@pytest.mark.mechanism("M101", "M140")
+def debrief_of(connection: Connection) -> Document:
+    """The debrief of the city's year, as an operator has it."""
+    source = Source(connection, Policies(), now_ms(), READS_EVERYTHING)
+    return report_of("debrief", source, ReportQuestion(period="2020"))
+
+
+@pytest.mark.mechanism("M95", "M101", "M140")
 def test_what_was_measured_says_what_came_of_a_target_and_opens(database_url: str, tmp_path: Path) -> None:
     database = open_at_this_release(database_url)
     engine = Engine(database, Settings(database=database_url, partitions=4), [consume.consume, fold.consume])
@@ -117,6 +129,15 @@ def test_what_was_measured_says_what_came_of_a_target_and_opens(database_url: st
         with engine.database.read() as connection:
             steps = exports.steps_of(connection, subject_of("hazardous-waste"))
             lines = "\n".join(story(steps, active_names(connection, Policies())))
+            [signed] = [
+                each
+                for section in debrief_of(connection).sections
+                for each in section.tables
+                if each.title == "年度目标"
+            ]
+        rows = {row[0]: row[1:] for row in signed.rows}
+        assert rows["AQI达标率"][4] == air["standing_zh"] and rows["AQI达标率"][5] == air["reason_zh"]
+        assert rows[waste["indicator_zh"]][1:5] == ("≥98", "98", waste["unit"], waste["standing_zh"])
         assert "评分 scored: missed 97.9" in lines and "监测值 measured: S 2020 98.0" in lines
     finally:
         database.close()
