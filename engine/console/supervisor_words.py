@@ -120,6 +120,12 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "pet_answer": ("答复与满意度", "Answer, and whether it is enough"),
     "pet_again": ("第 {n} 次答复", "answered {n} times"),
     "pet_work": ("办理案件", "Worked on in"),
+    "pet_beside": ("同比：{since} 至 {until}", "Beside the year before: {since} to {until}"),
+    "pet_figure": ("指标", "Figure"),
+    "pet_now": ("本期", "These days"),
+    "pet_then": ("上年同期（{since} 至 {until}）", "The year before ({since} to {until})"),
+    "pet_change": ("变化", "Change"),
+    "pet_points": ("{n} 个百分点", "{n} points"),
     "pet_elsewhere": ("不在您的查看范围内", "not among what you read"),
     # assessment
     "assessment": ("考核", "Assessment"),

@@ -4,6 +4,7 @@ A key (`api_key`) is the token of a principal. Who shows none reads as the princ
 (`open311_public`), or not at all; and sends nothing. A door without principals asks for no key, as its other routes.
 """
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -47,6 +48,14 @@ def paths(name: str) -> list[str]:
     return [f"{BASE}/{name}{ending}" for ending in ("", *ENDINGS)]
 
 
+def answers(
+    path: str | list[str], root: str, summary: str, method: Callable[..., Any] = get, **more: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """What all routes of the interface have: both formats, in XML with the element `root` around."""
+    told = {"opt": {"root": root}, "summary": f"Open311: {summary}", "tags": ["open311"]}
+    return method(path, response_class=InFormat, **told, **more)  # type: ignore[no-any-return]
+
+
 async def reads_by_key(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
     """Find out who reads: by its key, else as the principal of the public, whose quota each reading is charged to."""
     context: DoorContext = connection.app.state["context"]
@@ -76,30 +85,18 @@ def bare(file: str) -> str:
     return file.removesuffix(ending_of(file))
 
 
-@get(
-    paths("discovery"),
-    response_class=InFormat,
-    opt={"root": "discovery"},
-    summary="Open311: where and in which formats this answers",
-    tags=["open311"],
-)
+@answers(paths("discovery"), "discovery", "where and in which formats this answers")
 async def show_discovery(context: NamedDependency[DoorContext], request: Request[Any, Any, Any]) -> Discovery:
     """For whoever looks for the interface: its address, its formats, and how one gets a key. It needs none."""
     settings, policies = context.settings, context.policies
     url = settings.open311_url or f"{str(request.base_url).rstrip('/')}{BASE}"
     contact, keys = settings.open311_contact, settings.open311_keys
     return await context.read(
-        lambda connection: open311.discovery(connection, policies, url, [XML, JSON], contact, keys)
+        lambda connection: open311.discovery(connection, policies, url, [XML, JSON], contact, keys, context.now())
     )
 
 
-@get(
-    paths("services"),
-    response_class=InFormat,
-    opt={"root": "services"},
-    summary="Open311: what can be asked for",
-    tags=["open311"],
-)
+@answers(paths("services"), "services", "what can be asked for")
 async def list_services(
     context: NamedDependency[DoorContext], api_key: Key = "", jurisdiction_id: Jurisdiction = ""
 ) -> list[Service]:
@@ -107,13 +104,7 @@ async def list_services(
     return await context.read(lambda connection: open311.service_list(names_of(context, connection, jurisdiction_id)))
 
 
-@get(
-    f"{BASE}/services/{{service_code:str}}",
-    response_class=InFormat,
-    opt={"root": "service_definition"},
-    summary="Open311: what the form of a service asks",
-    tags=["open311"],
-)
+@answers(f"{BASE}/services/{{service_code:str}}", "service_definition", "what the form of a service asks")
 async def define_service(
     context: NamedDependency[DoorContext],
     service_code: ServiceFile,
@@ -127,13 +118,7 @@ async def define_service(
     )
 
 
-@get(
-    paths("requests"),
-    response_class=InFormat,
-    opt={"root": "service_requests"},
-    summary="Open311: requests, and how far they are",
-    tags=["open311"],
-)
+@answers(paths("requests"), "service_requests", "requests, and how far they are")
 async def list_requests(
     context: NamedDependency[DoorContext],
     request: Caller,
@@ -167,13 +152,7 @@ async def list_requests(
     return await context.read_as(request.user, answer)
 
 
-@get(
-    f"{BASE}/requests/{{service_request_id:str}}",
-    response_class=InFormat,
-    opt={"root": "service_requests"},
-    summary="Open311: one request, and how far it is",
-    tags=["open311"],
-)
+@answers(f"{BASE}/requests/{{service_request_id:str}}", "service_requests", "one request, and how far it is")
 async def show_request(
     context: NamedDependency[DoorContext],
     request: Caller,
@@ -191,13 +170,7 @@ async def show_request(
     return await context.read_as(request.user, answer)
 
 
-@get(
-    f"{BASE}/tokens/{{token:str}}",
-    response_class=InFormat,
-    opt={"root": "service_requests"},
-    summary="Open311: the request of a token",
-    tags=["open311"],
-)
+@answers(f"{BASE}/tokens/{{token:str}}", "service_requests", "the request of a token")
 async def show_token(
     context: NamedDependency[DoorContext],
     request: Caller,
@@ -217,14 +190,8 @@ async def show_token(
     return await context.read_as(request.user, answer)
 
 
-@post(
-    paths("requests"),
-    status_code=200,
-    response_class=InFormat,
-    opt={"root": "service_requests"},
-    request_max_body_size=MOST_BYTES,
-    summary="Open311: ask for a service",
-    tags=["open311"],
+@answers(
+    paths("requests"), "service_requests", "ask for a service", post, status_code=200, request_max_body_size=MOST_BYTES
 )
 async def create_request(context: NamedDependency[DoorContext], request: Request[Any, Any, Any]) -> list[Created]:
     """A form (`application/x-www-form-urlencoded`) with a key. The answer has the id of the request, or a `token` where

@@ -63,6 +63,10 @@ Order = Annotated[
     str,
     QueryParameter(description="With `rank`: desc or asc, by the value; without it the best come first."),
 ]
+Beside = Annotated[
+    str,
+    QueryParameter(description="year_before: the same days of the year before (同比) stand beside, with the change."),
+]
 MeasureName = Annotated[
     str,
     QueryParameter(
@@ -151,10 +155,11 @@ async def performance(
     asked: NamedDependency[PerformanceQuestion],
     rank: Rank = "",
     order: Order = "",
+    beside: Beside = "",
 ) -> PerformancePage:
     """Counts, rates (结案率, 按期结案率, 返工率) and durations of one kind of case, exact, with the number of cases
     behind each. Open cases stand beside them as of the period's end, or as of now while it runs (`standing_at`)."""
-    question = structs.replace(asked, rank=rank, order=order)
+    question = structs.replace(asked, rank=rank, order=order, beside=beside)
     now, policies = context.now(), context.policies
     return await figures(
         context,

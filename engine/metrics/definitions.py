@@ -85,6 +85,10 @@ SENDS_OUTGOING = Gauge(
     "What cases have said to cases of other homes, and the log does not have yet; by partition of who said it.",
     ("partition",),
 )
+SENDS_OLDEST = Gauge(
+    "gridpatrol_sends_oldest_seconds",
+    "How long ago was said what has waited longest of what cases have said to cases of other homes.",
+)
 HOMES_QUARANTINED = Gauge(
     "gridpatrol_homes_quarantined", "Homes in which time bears nothing, because the database refuses it."
 )

@@ -138,6 +138,7 @@ def state(connection: Connection, now: int) -> Iterator[Metric]:
     yield d.CASES_STANDING.values({(str(p),): count for p, count in standing.counts(connection)})
     waiting_sends = {p: 0 for p, _ in standing.counts(connection)} | sends.count_outgoing(connection)
     yield d.SENDS_OUTGOING.values({(str(p),): count for p, count in waiting_sends.items()})
+    yield d.SENDS_OLDEST.value(_seconds_since(sends.read_oldest_outgoing(connection), now))
     yield d.HOMES_QUARANTINED.value(dead_letters.count_cases(connection, homes.DUE))
     phases = watched.count_phases(connection)
     yield d.SIGNAL_EPISODES.value(phases.get("standing", 0) + phases.get("falling", 0))

@@ -309,6 +309,14 @@ def read_activated_at(connection: Connection) -> int:
     return activations[-1][1] if activations else 0
 
 
+def read_first_arrival(connection: Connection) -> int | None:
+    """When the first step of all was taken (arrival, ms UTC); None: none was."""
+    first = "(SELECT f.at FROM facts f WHERE f.partition = p.partition ORDER BY f.n LIMIT 1)"
+    sql = f"SELECT min(at) FROM (SELECT {first} AS at FROM partitions p) AS begun"
+    found: int | None = execute(connection, sql).scalar_one()
+    return found
+
+
 def read_halted(connection: Connection) -> list[tuple[int, str]]:
     """Partitions that stand still, and why."""
     rows = execute(connection, "SELECT partition, halted FROM partitions WHERE halted <> '' ORDER BY partition")

@@ -37,6 +37,12 @@ def count_outgoing(connection: Connection) -> dict[int, int]:
     return {partition: count for partition, count in rows}
 
 
+def read_oldest_outgoing(connection: Connection) -> int | None:
+    """When that was said (ms since 1970) which the log has longest not got; None: it has all."""
+    found: int | None = execute(connection, "SELECT min(arrival) FROM outgoing").scalar_one()
+    return found
+
+
 def keys_outgoing(connection: Connection) -> set[tuple[str, int, int]]:
     """What the log does not have yet: who said it, the number of the step, and of the send in it."""
     return {(case, seq, k) for case, seq, k in execute(connection, "SELECT case_id, seq, k FROM outgoing")}

@@ -47,6 +47,7 @@ class PerformanceQuestion(Struct, frozen=True, kw_only=True):
     at: str = ""  # as of this instant, as known then
     rank: str = ""  # the figure by which the rows are ranked
     order: str = ""  # desc or asc: how ranked rows are sorted; the best first without it
+    beside: str = ""  # year_before: the same days of the year before stand beside
     campaign: str = ""  # only cases that count as part of it
     found: str = ""  # own, others or confirmed: who reported the cases (workflows.assessment.terms)
 

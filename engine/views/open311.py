@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from engine.policies import Policies
+from engine.slice.types import FROM_EVER_MS
 from engine.store import exports, incident_queries, words
 from engine.store.database import Connection
 from engine.store.incident_queries import After, Filters
@@ -69,11 +70,15 @@ class RequestQuestion(Struct, frozen=True, kw_only=True):
 
 
 def discovery(
-    connection: Connection, policies: Policies, url: str, formats: list[str], contact: str, keys: str
+    connection: Connection, policies: Policies, url: str, formats: list[str], contact: str, keys: str, now: int
 ) -> Discovery:
-    """Where the interface answers. It changed when the active pack became active. Raises NoActivePack."""
+    """Where the interface answers. It changed when the active pack became active; where that was before all that the
+    log tells, with the first of it, or just `now`. Raises NoActivePack."""
     names = active_names(connection, policies)
-    changed = names.instant(incident_queries.read_activated_at(connection))
+    since = incident_queries.read_activated_at(connection)
+    if since <= FROM_EVER_MS:
+        since = incident_queries.read_first_arrival(connection) or now
+    changed = names.instant(since)
     endpoint = Endpoint(SPECIFICATION, url, changed, "production", formats)
     return Discovery(changed, contact, keys, [endpoint])
 

@@ -23,6 +23,7 @@ from engine.views.present import Present, Reading, what_left
 from engine.views.questions import BadQuestion
 from engine.views.rank_question import ranking_of, selection_before
 from engine.views.ranking import ranked
+from engine.views.year_before import YearBefore, beside, days_year_before
 from workflows.case import TOTAL
 from workflows.definitions import DEFINITIONS
 from workflows.figure_words import BY_CLOCK, OF_ANY, FigureMeaning, meaning_of
@@ -98,6 +99,7 @@ class PerformancePage(Struct, frozen=True, kw_only=True):
     standing_reading: Reading = "now"
     remark: str = ""
     ranking: Ranking | UnsetType = UNSET  # how the rows are ranked, where that was asked for
+    year_before: YearBefore | UnsetType = UNSET  # the same days of the year before, where that was asked for
     definitions: list[FigureMeaning] = []  # what each figure of the answer is, in Chinese and English
 
 
@@ -131,6 +133,11 @@ def performance_page(
         past = selection_before(selection, ranking)  # as known when the answer is of
         before = figure_rows(connection, names, past) if past is not None else None
         rows = ranked(rows, before, ranking, selection.by, policy)
+    year_before: YearBefore | UnsetType = UNSET
+    if question.beside:
+        days = days_year_before(asked, question)
+        then = structs.replace(selection, since=days[0], until=days[1])
+        year_before = beside(rows, figure_rows(connection, names, then), days)
     return PerformancePage(
         pack=policy.pack.code,
         definition=selection.definition,
@@ -150,6 +157,7 @@ def performance_page(
         standing_reading=stood.kind,
         remark=here.remark or left or unknown,
         ranking=ranking,
+        year_before=year_before,
         definitions=meanings(selection, rows, stands, bool(held_by_units(selection) and not left)),
     )
 

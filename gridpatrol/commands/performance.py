@@ -18,6 +18,7 @@ from engine.views.figure_cases import FigureCasesQuestion, figure_cases_page
 from engine.views.figure_question import GROUPINGS, PerformanceQuestion
 from engine.views.performance import performance_page
 from engine.views.questions import BadQuestion
+from engine.views.year_before import WORD
 from gridpatrol import options, pages
 from gridpatrol.render.figures import case_table, figure_table
 from gridpatrol.render.progress import progress
@@ -90,6 +91,7 @@ def asked(command: Callable[..., None]) -> Callable[..., None]:
 @asked
 @click.option("--rank", type=options.TEXT, default="", metavar="FIGURE", help="Rank the rows, e.g. on_time_rate.")
 @click.option("--order", type=options.TEXT, default="", metavar="desc|asc", help="With --rank; default: best first.")
+@click.option("--beside", type=click.Choice([WORD]), default="", help="The same days of the year before (同比) beside.")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.at
 @options.database
@@ -117,6 +119,7 @@ def show_performance(
       gridpatrol performance show --by department --clock handle
       gridpatrol performance show --by unit --department WY-URBAN
       gridpatrol performance show --grid WY --rank on_time_rate
+      gridpatrol performance show --definition petition --period year --beside year_before
       gridpatrol performance show --at 2026-03-31T17:00+08:00
     """
     then, early = "" if at is None else written(at), "true" if published else ""

@@ -8,6 +8,7 @@ from msgspec import UNSET
 from engine.views.figure_cases import FigureCasesPage
 from engine.views.figure_rows import FigureRow, RankBefore, Ranking, RowRank
 from engine.views.performance import PerformancePage
+from engine.views.year_before import YearBefore, rates_of
 from gridpatrol.render.tables import duration, minute, table
 from schemas.short_numbers import spoken
 from workflows.definitions import DEFINITIONS
@@ -53,6 +54,8 @@ def figure_table(page: PerformancePage) -> None:
         click.echo(f"as of {page.as_of}, as known then" + (f": {page.remark}" if page.remark else ""))
     if page.ranking is not UNSET:
         rank_table(page, page.ranking)
+    if page.year_before is not UNSET:
+        year_table(page, page.year_before)
     if page.clock:
         table(OF_CLOCK, [_of_clock(row, page.clock) for row in page.rows], right=range(2, 11))
         return print_thin([row.on_time_rate for row in page.rows])
@@ -105,6 +108,24 @@ WHY_NOT = {
     "unknown": "不是本包的单位 no unit of the pack",
 }
 """Why a row has no place."""
+
+
+def year_table(page: PerformancePage, then: YearBefore) -> None:
+    """Print each figure beside that of the same days of the year before, and by how much it has changed."""
+    words = {each.name: f"{each.zh} {each.en}" for each in page.definitions}
+    now, before = {row.key: row for row in page.rows}, {row.key: row for row in then.rows}
+    click.echo(f"同比 beside {then.since} to {then.until}")
+    lines: list[tuple[object, ...]] = []
+    for change in then.changes:
+        rows = now.get(change.key), before.get(change.key)
+        for name, by in change.counts.items():
+            sides = (row.counts.get(name, 0) if row is not None else 0 for row in rows)
+            lines.append((change.key, change.name, words.get(name, name), *sides, f"{by:+d}"))
+        for name, points in change.rates.items():
+            rates = (percent(rates_of(row)[name]) for row in rows)
+            lines.append((change.key, change.name, words.get(name, name), *rates, f"{points / 100:+.1f}"))
+    table(("key", "name", "指标 figure", "本期 now", "上年同期 year before", "变化 change"), lines, right=(3, 4, 5))
+    click.echo("")
 
 
 def rank_table(page: PerformancePage, ranking: Ranking) -> None:

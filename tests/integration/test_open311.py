@@ -25,7 +25,7 @@ from engine.principals import digest_of, new_token
 from engine.store import incident_queries
 from engine.views.event_status import event_status
 from tests.support.builders import DAY, HOUR, event, subject, weiyang
-from tests.support.serving import Served, prepared, served, tell
+from tests.support.serving import Served, prepared, served, tell, wait_until
 from tests.support.settings_files import put_file
 from workflows import case as cases
 
@@ -123,6 +123,31 @@ def test_the_form_of_the_specification_becomes_one_request_however_often_it_is_s
         assert word not in door.client.get("/open311/v2/requests.xml").text
         assert word not in body
         assert any(word in each for each in sealed)
+
+
+def test_who_waits_in_vain_gets_a_token_and_asks_for_its_request_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And where the pack was active before anything happened, what changed last is told by the first event."""
+    monkeypatch.setattr(open311_posting, "WAIT_S", 1)
+    url, ever = f"sqlite:///{tmp_path}/gridpatrol.db", now_ms() // DAY
+    with prepared(url, active_days=ever, open311_post="WY-PUBLIC") as engine, served(engine) as door:
+        assert not door.get("/open311/v2/discovery.json")["changeset"].startswith("1970")
+        for partition in engine.rows:
+            engine.partitions.halt(partition, "for a test")
+        form = EXAMPLE.format(key="").replace("api_key=&", "")
+        [token] = send(door, form).json()
+        assert token.keys() == {"token", "service_notice", "account_id"}, token
+        path = f"/open311/v2/tokens/{token['token']}.json"
+        assert door.client.get(path).status_code == 404
+        for partition in engine.rows:
+            engine.partitions._mark(partition, "", lambda connection: None)
+        send(door, form.replace("sinkhole", "pothole"))  # the writer looks at its log again
+        answer = wait_until(lambda: (found := door.client.get(path)).status_code == 200 and found)
+        assert answer.json() == [{"service_request_id": token["token"], "token": token["token"]}]
+        assert send(door, form).json()[0]["service_request_id"] == token["token"]
+        changed = datetime.fromisoformat(door.get("/open311/v2/discovery.json")["changeset"])
+        assert datetime.now(UTC) - timedelta(days=1) < changed <= datetime.now(UTC)
 
 
 def test_a_form_is_the_same_request_for_24_hours_and_after_a_restart(database_url: str) -> None:

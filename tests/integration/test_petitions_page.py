@@ -8,22 +8,30 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from consumers.performance import consume
 from engine.clock import now_ms
 from engine.runtime import Engine
 from engine.views import petitions
+from engine.views.year_before import back
 from schemas.derived_ids import petitioned_subject
 from schemas.short_numbers import short_number
 from tests.integration.test_console import HTML, Page, as_post, browser, close_browsers, get
+from tests.integration.test_door import problem
 from tests.support.builders import HOUR, STREET, event, subject
 from tests.support.serving import Served, prepared, served, tell
 
 __all__ = ["close_browsers"]
+NOW = now_ms()
+"""When these tests began: a midnight that passes changes nothing."""
+ZONE = ZoneInfo("Asia/Shanghai")
 HOTLINE, DAY = "WY-12345", 24 * HOUR
-LATE, USUAL, MESSAGE, AGAIN, OVER, ABROAD = (subject("WY01", number) for number in range(201, 207))
+LATE, USUAL, MESSAGE, AGAIN, OVER, ABROAD, EARLIER = (subject("WY01", number) for number in range(201, 208))
 SEALED = "住在一号楼的人"
 
 
@@ -51,8 +59,12 @@ def answered(engine: Engine, id_: str, then: int, outcome: str) -> None:
 def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A door on petitions of a street: one that is late, one of a leader's lane, one that is to be answered again, one
     that is over, and one whose work is done in another street."""
-    with prepared(f"sqlite:///{tmp_path_factory.mktemp('petitions') / 'gridpatrol.db'}") as engine:
-        now = now_ms()
+    url = f"sqlite:///{tmp_path_factory.mktemp('petitions') / 'gridpatrol.db'}"
+    with prepared(url, active_days=500) as engine:
+        now, engine.consumers = NOW, [consume.consume, *engine.consumers]
+        last_year = year_earlier(now - 40 * DAY)
+        take(engine, EARLIER, last_year)
+        say(engine, "petition.rejected", STREET, last_year + 1, EARLIER, reason="out_of_scope")
         begun = [(LATE, 40 * DAY), (USUAL, 5 * DAY), (MESSAGE, HOUR), (AGAIN, 4 * DAY), (OVER, 3 * DAY), (ABROAD, DAY)]
         for id_, ago in begun:
             take(
@@ -69,6 +81,12 @@ def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         engine.drain()
         with served(engine) as running:
             yield running
+
+
+def year_earlier(then: int) -> int:
+    """Noon of the same local day of the year before, in ms."""
+    day = back(datetime.fromtimestamp(then / 1000, ZONE).date(), end=False)
+    return int(datetime(day.year, day.month, day.day, 12, tzinfo=ZONE).timestamp() * 1000)
 
 
 def order_of(page: Page) -> list[str]:
@@ -93,8 +111,39 @@ def test_a_leaders_lane_stands_first_and_what_is_late_is_counted(door: Served) -
 
 def test_an_ended_one_says_how_satisfied_who_asked_is(door: Served) -> None:
     page = get(as_post(door, STREET), "/petitions?ended=true")
-    assert order_of(page) == [OVER] and "已结束 1 件" in page.text and "不满意" not in page.text
+    assert order_of(page) == [OVER, EARLIER] and "已结束 2 件" in page.text and "不满意" not in page.text
     assert "部分属实" in page.text and "满意" in page.text
+
+
+@pytest.mark.mechanism("M76")
+def test_what_came_in_stands_beside_the_year_before_and_opens_into_its_cases(door: Served) -> None:
+    asked = datetime.fromtimestamp((NOW - 40 * DAY) / 1000, ZONE).date()
+    client = as_post(door, STREET)
+    page = get(client, f"/petitions?period=day&day={asked}&lang=en")
+    before = back(asked, end=False)
+    assert f"The year before ({before} to {before})" in page.text
+    rows = dict(re.findall(r"<tr><td>([^<]+)</td>(.*?)</tr>", page.text))
+    row = rows["petitions taken in"]
+    now, then = (html.unescape(address) for address in re.findall(r'href="([^"]+)"', row))
+    assert re.findall(r">([+-]?\d+)<", row) == ["1", "1", "+0"]
+    opened = [get(client, address).text for address in (now, then)]
+    assert [[id_ in text for id_ in (LATE, EARLIER)] for text in opened] == [[True, False], [False, True]]
+    assert "同比" in get(client, f"/petitions?period=day&day={asked}&lang=zh").text
+    told = door.get("/v1/performance", definition="petition", period="day", day=str(asked), beside="year_before")
+    found = told["year_before"]
+    assert (found["since"], found["until"], found["until_now"]) == (str(before), str(before), str(asked))
+    [change] = found["changes"]
+    assert change["counts"]["taken_in"] == 0 and change["counts"]["rejected"] == -1
+    wrong = door.client.get("/v1/performance", params={"period": "all", "beside": "year_before"})
+    assert problem(wrong, 400)["field"] == "beside"
+
+
+@pytest.mark.parametrize(
+    ("day", "end", "before"),
+    [("2024-02-29", True, "2023-02-28"), ("2025-02-28", True, "2024-02-29"), ("2025-02-28", False, "2024-02-28")],
+)
+def test_a_february_is_compared_with_a_whole_one(day: str, end: bool, before: str) -> None:
+    assert back(date.fromisoformat(day), end=end) == date.fromisoformat(before)
 
 
 def test_the_work_is_linked_for_who_reads_it_alone(door: Served) -> None:

@@ -467,6 +467,8 @@ def test_a_target_whose_clock_is_ahead_is_waited_for_in_order(two: Line) -> None
     with errands(pass_on("WY02")):
         urge(two, NOW + 10)
         assert settle(two, NOW + 20) == 0 and on_their_way(two) == 1
+        with two.engine.database.read() as connection:
+            assert sends.read_oldest_outgoing(connection) == NOW + 10
         assert settle(two, NOW + 20 * LATER) == 1 and noted(two, "WY02") == 1
 
 

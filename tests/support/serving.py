@@ -62,12 +62,13 @@ class Served:
 
 @contextmanager
 def prepared(url: str, **settings: Any) -> Iterator[Engine]:
-    """An engine on an empty database, with the sample pack active since 100 days ago."""
+    """An engine on an empty database, with the sample pack active since `active_days` ago, by default 100."""
+    active_days = settings.pop("active_days", 100)
     database = open_at_this_release(url)
     try:
         engine = Engine(database, Settings(database=url, **{"partitions": 4} | settings), [fold.consume])
         fold.epoch(database)
-        engine.install(weiyang().pack, now_ms() - 100 * DAY)
+        engine.install(weiyang().pack, now_ms() - active_days * DAY)
         engine.drain()
         with database.begin() as connection:
             clocks.note_replayed(connection, "a test")  # its time is that of the test

@@ -1,6 +1,7 @@
 """What is counted of petitions, and the sums and rates that are shown of it."""
 
 from schemas.kinds.petition import (
+    CHANNELS,
     PetitionAnswered,
     PetitionJoined,
     PetitionRaised,
@@ -64,6 +65,7 @@ MEASURES = (
 )
 
 SUMS = (
+    Sum("taken_in", "信访量", "petitions taken in", tuple(f"petitions:{channel}" for channel in CHANNELS)),
     Sum("answered", "答复", "answered", ("petition_answers",)),
     Sum("answered_in_time", "按期答复", "answered in time", ("petition_answers",), ("petition_answers_late",)),
     Sum(
