@@ -19,6 +19,7 @@ from consumers.whatif.history import Instead, lines, recorded
 from engine.policies import Policies
 from engine.runtime import Engine
 from engine.store import compare, slices
+from engine.store.exports import steps_by_number
 from engine.store.rows import PackRow
 from engine.views.figure_question import PerformanceQuestion
 from engine.views.performance import performance_page
@@ -209,7 +210,7 @@ def test_what_is_said_from_home_to_home_follows_the_other_pack(rules, other, tmp
         with sides(engine, packs[1], NOW, tmp_path) as both:
             found = compared(both, Instead(row_of(packs[1]), NOW), span(engine)[1])
             born = [
-                [(each.case_id, each.at) for each in runs.steps_by_number(side) if each.definition == "part"]
+                [(each.case_id, each.at) for each in steps_by_number(side) if each.definition == "part"]
                 for side in (both.was, both.would_be)
             ]
             lead = [cases.decode(slices.read_cases(side, [LEAD])[0][2]).state for side in (both.was, both.would_be)]
