@@ -294,12 +294,15 @@ def replay_log(
     *,
     unchecked: bool = False,
     upto: Mapping[int, int] | None = None,
+    keep_said: bool = False,
 ) -> int:
     """Lay an exported log into an empty database and decide it. The number of records.
 
     Packs and settlements come first, as exported; the records are decided as they come, each when the proof behind it
     agrees, or as they stand (`unchecked`). `log_file.examine` says beforehand whether all of it will. Records from the
-    positions `upto` on are passed over. A second call with the same log goes on where the first was interrupted.
+    positions `upto` on are passed over. A second call with the same log goes on where the first was interrupted. What
+    cases say to other homes leaves the table of what is on its way where the log has it, unless all is to be kept there
+    (`keep_said`).
     """
     log = log_file.LogLines(lines, unchecked=unchecked)
     if engine.count != log.header.partitions:
@@ -309,7 +312,7 @@ def replay_log(
         )
     with unhurried(engine):
         count = _replay_lines(engine, log, progress, upto)
-    if engine.partitions.outgoing:
+    if engine.partitions.outgoing and not keep_said:
         with engine.database.begin() as connection:
             sends.forget_heard(connection)
         engine.reload()

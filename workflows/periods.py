@@ -26,11 +26,13 @@ class Period(NamedTuple):
     last: int
 
 
+@lru_cache(maxsize=8_192)
 def holding(name: str, day: int) -> Period:
     """The period of a name that holds a local day; ValueError for an unknown name."""
     return Period(name, *period_bounds(day, name))
 
 
+@lru_cache(maxsize=8_192)
 def following(period: Period) -> Period:
     """The period of the same name right after one."""
     return holding(period.name, day_of_number(day_number(period.last) + 1))

@@ -4,7 +4,7 @@ Enters: the records of a database. Leaves: lines as `gridpatrol log export` writ
 `engine.replay.replay_log`. Refused and parked records and recorded ticks are among them, and no others.
 """
 
-from bisect import bisect_left
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 import msgspec
@@ -13,30 +13,24 @@ from msgspec.structs import replace
 
 from engine import log_file
 from engine.runtime import Engine
-from engine.store import inbox_table
+from engine.slice.types import LATER_MS
+from engine.store import inbox_table, sends
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PackRow
+from schemas.partition import home_of, partition_of
+
+ALL = 2**31 - 1
 
 
 class Instead(Struct, frozen=True):
-    """The pack that stands in for every one that was activated from an instant on (ms since 1970)."""
+    """The pack that stands in for every one that was activated from an instant on (ms since 1970), and what becomes of
+    what cases say to other homes: `fallen` are recorded sends that nobody says under it, by partition and position, and
+    `said` what is said anew, with the instants at which it arrives."""
 
     pack: PackRow
     since: int
-
-
-class Places(Struct):
-    """Where the records of one partition stand once others are left out and one is put in between."""
-
-    left_out: list[int] = []
-    put_in: int | None = None  # the recorded position before which the activation stands
-
-    def of(self, position: int) -> int | None:
-        """The new position of a record; None where it is left out."""
-        gone = bisect_left(self.left_out, position)
-        if gone < len(self.left_out) and self.left_out[gone] == position:
-            return None
-        return position - gone + (self.put_in is not None and position >= self.put_in)
+    fallen: frozenset[tuple[int, int]] = frozenset()
+    said: tuple[InboxRow, ...] = ()
 
 
 def recorded(engine: Engine, connection: Connection, ends: Mapping[int, int], until: int) -> Iterator[InboxRow]:
@@ -60,27 +54,41 @@ def beginnings(
     return found
 
 
-def places(
+def instead_of(
     engine: Engine, connection: Connection, ends: Mapping[int, int], until: int, instead: Instead
-) -> dict[int, Places]:
-    """What changes in each partition: activations from then on are left out, and one stands before the first record
-    from then on, unless its pack is the active one by then."""
-    found = {partition: Places([]) for partition in ends}
-    active, last = dict[int, str](), dict[int, InboxRow]()
-    for row in recorded(engine, connection, ends, until):
-        here = found[row.partition]
-        if row.stamp >= instead.since:
-            if here.put_in is None and active.get(row.partition) != instead.pack.hash:
-                here.put_in = row.position
-            if row.kind == "pack":
-                here.left_out.append(row.position)
-        elif row.kind == "pack":
-            active[row.partition] = row.body
-        last[row.partition] = row
-    for partition, here in found.items():
-        if here.put_in is None and active.get(partition) != instead.pack.hash:
-            here.put_in = last[partition].position + 1 if partition in last else 0
-    return found
+) -> Iterator[tuple[int | None, InboxRow]]:
+    """The records under the other pack at their places, each with its recorded position, None of one that is put in.
+
+    Activations from the instant on are left out, and one stands before the first record from then on, unless its pack
+    is the active one by then. Recorded sends that nobody says fall away; what is said anew comes after packs and before
+    events of the instant at which it arrives.
+    """
+    for partition in ends:
+        said = deque(row for row in instead.said if row.partition == partition)
+        position, active, stands_in = 0, "", False
+        activation = InboxRow(partition, 0, instead.since, "pack", "operator", instead.pack.hash)
+
+        def placed(row: InboxRow, old: int | None = None) -> tuple[int | None, InboxRow]:
+            nonlocal position
+            position += 1
+            return old, replace(row, partition=partition, position=position - 1)  # noqa: B023
+
+        for row in recorded(engine, connection, {partition: ends[partition]}, until):
+            if row.stamp >= instead.since and not stands_in:
+                stands_in = True
+                if active != instead.pack.hash:
+                    yield placed(activation)
+            elif row.kind == "pack":
+                active = row.body
+            while said and (said[0].stamp, row.kind == "pack") < (row.stamp, True):
+                yield placed(said.popleft())
+            left_out = row.kind == "pack" and row.stamp >= instead.since
+            if not left_out and (partition, row.position) not in instead.fallen:
+                yield placed(row, row.position)
+        if not stands_in and active != instead.pack.hash:  # nothing came there from then on
+            yield placed(activation)
+        for row in said:
+            yield placed(row)
 
 
 def lines(
@@ -92,31 +100,51 @@ def lines(
 ) -> Iterator[bytes]:
     """Header, packs, settlements and records of what arrived by an instant, and before the end of its partition."""
     encode = msgspec.json.encode
-    moved = places(engine, connection, ends, until, instead) if instead is not None else {}
     yield encode(log_file.Header(log_file.FORMAT, engine.count))
     packs = {row.hash: row for row in inbox_table.read_packs(connection)}
     if instead is not None:
         packs.setdefault(instead.pack.hash, instead.pack)
     for pack in packs.values():
         yield encode({"pack": pack})
-    for settlement in inbox_table.read_settlements(connection):
-        there = moved[settlement.partition].of(settlement.position) if moved else settlement.position
-        if there is not None:
-            yield encode({"settlement": replace(settlement, position=there)})
-    waiting = {partition: here.put_in for partition, here in moved.items() if here.put_in is not None}
-    for row in recorded(engine, connection, ends, until):
-        if instead is not None and waiting.get(row.partition) == row.position:
-            yield encode({"record": activation(row.partition, waiting.pop(row.partition), moved, instead)})
-        at = moved[row.partition].of(row.position) if moved else row.position
-        if at is not None:
-            yield encode({"record": replace(row, position=at)})
-    for partition, position in waiting.items():  # nothing came there from then on
-        assert instead is not None
-        yield encode({"record": activation(partition, position, moved, instead)})
+    settled = inbox_table.read_settlements(connection)
+    if instead is None:
+        yield from (encode({"settlement": settlement}) for settlement in settled)
+        yield from (encode({"record": row}) for row in recorded(engine, connection, ends, until))
+        return
+    if settled:
+        moved = {
+            (row.partition, old): row.position
+            for old, row in instead_of(engine, connection, ends, until, instead)
+            if old is not None
+        }
+        for settlement in settled:
+            if (there := moved.get((settlement.partition, settlement.position))) is not None:
+                yield encode({"settlement": replace(settlement, position=there)})
+    for _, row in instead_of(engine, connection, ends, until, instead):
+        yield encode({"record": row})
 
 
-def activation(partition: int, position: int, moved: Mapping[int, Places], instead: Instead) -> InboxRow:
-    """The record by which the other pack becomes active in a partition, before the one of a recorded position."""
-    here = moved[partition]
-    place = position - bisect_left(here.left_out, position)
-    return InboxRow(partition, place, instead.since, "pack", "operator", instead.pack.hash)
+def sends_under(
+    engine: Engine, connection: Connection, until: int, instead: Instead, was: Connection, would_be: Connection
+) -> Instead:
+    """The other pack with the sends that are said under it. A recorded one that was said stands where the very same is
+    said; what is said for the first time arrives a second after its cause, if that is not after the end."""
+    here, there = (
+        {row.body: row for rows in sends.read_outgoing(side, range(engine.count), ALL).values() for row in rows}
+        for side in (was, would_be)
+    )
+    fallen, recorded_too = set[tuple[int, int]](), set[str]()
+    for partition in range(engine.count) if here.keys() != there.keys() else ():
+        for record in engine.inbox.read_all(connection, partition):
+            if record.kind == "sent":
+                recorded_too.add(record.body)
+                if record.stamp >= instead.since and record.body in here and record.body not in there:
+                    fallen.add((partition, record.position))
+    anew = [row for body, row in there.items() if body not in here and body not in recorded_too]
+    anew.sort(key=lambda row: (row.arrival, row.case_id, row.seq, row.k))
+    said = (
+        InboxRow(partition_of(home_of(row.target), engine.count), 0, row.arrival + LATER_MS, "sent", "owner", row.body)
+        for row in anew
+        if row.arrival + LATER_MS <= until
+    )
+    return replace(instead, fallen=frozenset(fallen), said=tuple(said))

@@ -1,16 +1,11 @@
 """Approvals (审批): what is open until when by the promise and by the law, and what lets the time stand still."""
 
-from itertools import islice
-
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store.database import Connection
-from engine.store.incident_queries import After
-from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
-from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line
+from engine.views.incident_list import IncidentLine, IncidentQuestion, filters, incident_line, kind_page
 from engine.views.names import Named, Names, active_names
-from engine.views.past import Order
 from engine.views.present import Reading, present
 from engine.views.readers import check_list
 from schemas.kinds.approval import APPROVAL, Approval, Filed
@@ -79,24 +74,15 @@ def approval_page(
     names, here = active_names(connection, policies), present(connection, now)
     check_list(readable, names, APPROVAL.name, "")
     wanted = filters(names, IncidentQuestion(definition=APPROVAL.name), here.at, readable)
-    wanted = structs.replace(wanted, open=not question.ended)
-    after = None
-    if question.cursor:
-        key, id_ = read_cursor(question.cursor, tuple[int | None, str])
-        if not isinstance(key, int | None):
-            raise foreign_cursor()
-        after = After(key, id_)
-    order = Order("opened_at", True, after) if question.ended else Order("due_at", False, after)
-    found = list(islice(each_read(connection, wanted, order, PAGE + 1), PAGE + 1))
-    lines = [approval_line(case, names, here.at) for _, case in found[:PAGE]]
-    last = found[PAGE - 1][0] if len(found) > PAGE else None
+    found = kind_page(connection, wanted, ended=question.ended, cursor=question.cursor, size=PAGE)
+    lines = [approval_line(case, names, here.at) for case in found.cases]
     return ApprovalPage(
         lines=lines,
         files=bool(fileable(names.register, question.post, here.at)),
         paused=sum(bool(line.pauses or line.bans) and line.case.open for line in lines),
         past_promise=sum(line.promise is not None and line.promise.late for line in lines),
         past_statute=sum(line.statute is not None and line.statute.late for line in lines),
-        next=write_cursor(last.key, last.id) if last is not None else None,
+        next=found.next,
         as_of=names.instant(here.at),
         reading=here.kind,
     )

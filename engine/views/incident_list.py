@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import UNSET, Struct, UnsetType, structs
 
@@ -199,6 +199,27 @@ def each_read(connection: Connection, wanted: Filters, order: Order, size: int) 
             case = cases.decode(body)
             if wanted.readable.reads_case(case):
                 yield after, case
+
+
+class KindPage(NamedTuple):
+    """The cases of a page of one kind, and where the next page begins."""
+
+    cases: list[Case]
+    next: str | None
+
+
+def kind_page(connection: Connection, wanted: Filters, *, ended: bool, cursor: str, size: int) -> KindPage:
+    """Cases that are open, by their deadline, or those that have ended, the latest first. Raises BadQuestion."""
+    after = None
+    if cursor:
+        key, id_ = read_cursor(cursor, tuple[int | None, str])
+        if not isinstance(key, int | None):
+            raise foreign_cursor()
+        after = After(key, id_)
+    order = Order("opened_at", True, after) if ended else Order("due_at", False, after)
+    found = list(islice(each_read(connection, structs.replace(wanted, open=not ended), order, size + 1), size + 1))
+    last = found[size - 1][0] if len(found) > size else None
+    return KindPage([case for _, case in found[:size]], write_cursor(last.key, last.id) if last is not None else None)
 
 
 def page_of(shown: Iterable[Case], more: str | None, names: Names, here: Present) -> IncidentPage:

@@ -12,9 +12,9 @@ from msgspec import Struct, structs
 from engine.policies import Policies
 from engine.store import slices
 from engine.store.database import Connection
-from engine.store.incident_queries import After, Filters
-from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
-from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line
+from engine.store.incident_queries import Filters
+from engine.views.cursors import read_cursor, write_cursor
+from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line, kind_page
 from engine.views.names import Named, Names, active_names
 from engine.views.past import Order
 from engine.views.present import Reading, present
@@ -130,16 +130,8 @@ def open_petitions(connection: Connection, wanted: Filters, cursor: str) -> Seen
 
 def ended_petitions(connection: Connection, wanted: Filters, cursor: str) -> SeenPetitions:
     """A page of those that have ended. Raises BadQuestion."""
-    after = None
-    if cursor:
-        key, id_ = read_cursor(cursor, tuple[int | None, str])
-        if not isinstance(key, int | None):
-            raise foreign_cursor()
-        after = After(key, id_)
-    found = list(islice(each_read(connection, wanted, Order("opened_at", True, after), PAGE + 1), PAGE + 1))
-    shown, more = [case for _, case in found[:PAGE]], len(found) > PAGE
-    last = found[PAGE - 1][0] if more else None
-    return SeenPetitions(shown, shown, more, write_cursor(last.key, last.id) if last is not None else None)
+    page = kind_page(connection, wanted, ended=True, cursor=cursor, size=PAGE)
+    return SeenPetitions(page.cases, page.cases, page.next is not None, page.next)
 
 
 def petition_line(case: Case, work: IncidentLine | None, names: Names, at: int) -> PetitionLine:

@@ -4,18 +4,14 @@ What is concealed is read by who proposed it and by who decides, as everywhere (
 """
 
 from collections.abc import Iterable
-from itertools import islice
 from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from engine.policies import Policies
 from engine.store.database import Connection
-from engine.store.incident_queries import After
-from engine.views.cursors import foreign_cursor, read_cursor, write_cursor
-from engine.views.incident_list import IncidentLine, IncidentQuestion, each_read, filters, incident_line
+from engine.views.incident_list import IncidentLine, IncidentQuestion, filters, incident_line, kind_page
 from engine.views.names import Named, Names, active_names
-from engine.views.past import Order
 from engine.views.present import Reading, present
 from engine.views.questions import BadQuestion
 from engine.views.readers import check_list
@@ -90,24 +86,15 @@ def supervision_page(
     names, here = active_names(connection, policies), present(connection, now)
     check_list(readable, names, SUPERVISION.name, "")
     wanted = filters(names, IncidentQuestion(definition=SUPERVISION.name), here.at, readable)
-    wanted = structs.replace(wanted, open=not question.ended)
-    after = None
-    if question.cursor:
-        key, id_ = read_cursor(question.cursor, tuple[int | None, str])
-        if not isinstance(key, int | None):
-            raise foreign_cursor()
-        after = After(key, id_)
-    order = Order("opened_at", True, after) if question.ended else Order("due_at", False, after)
-    found = list(islice(each_read(connection, wanted, order, PAGE + 1), PAGE + 1))
-    lines = [line_of(connection, policies, case, question.post, names, here.at) for _, case in found[:PAGE]]
-    last = found[PAGE - 1][0] if len(found) > PAGE else None
+    found = kind_page(connection, wanted, ended=question.ended, cursor=question.cursor, size=PAGE)
+    lines = [line_of(connection, policies, case, question.post, names, here.at) for case in found.cases]
     return SupervisionPage(
         lines=[line for line in lines if is_asked(line, question.which)],
         open=len(lines),
         late=sum(line.case.overdue for line in lines),
         with_units=sum(line.with_unit for line in lines),
         mine=sum(line.moves for line in lines),
-        next=write_cursor(last.key, last.id) if last is not None else None,
+        next=found.next,
         proposes=proposable(names.register, question.post, here.at),
         as_of=names.instant(here.at),
         reading=here.kind,

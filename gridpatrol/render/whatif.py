@@ -28,6 +28,8 @@ def beside_table(found: WhatIf) -> None:
     if never := found.never_asked:
         click.echo(f"\n从未要求 never asked: {never.cases} cases that were over wait; they miss {said(never.lapses)}.")
     click.echo(f"拒收 would be refused: {said(found.refused)}; taken instead of refused: {found.taken}.")
+    if found.fallen or found.anew:
+        click.echo(f"跨网格传话 said between homes: {found.fallen} fall away, {found.anew} are said anew.")
     told = sorted({*was.told, *would_be.told}, key=lambda post: (-abs(gap(found, post)), post))[:10]
     if told and gap(found, told[0]):
         click.echo("\n变化最大的岗位 posts whose load differs most")

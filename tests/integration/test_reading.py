@@ -287,6 +287,7 @@ PUBLISHES = {
     "/cases/{id:str}/acts",
     "/desk/{id:str}/acts",
     "/supervision/proposals",
+    "/approvals/applications",
     "/supervision/{id:str}/acts",
     "/v1/petitions/{id:str}/code",
 }
@@ -316,6 +317,7 @@ SPEAKS = {
     "/me/post",
     "/sign-out",
     "/supervision/new",
+    "/approvals/new",
     "/v1/subscriptions",
     "/v1/subscriptions/{subscription:str}",
     "/v1/subscriptions/{subscription:str}/secrets",

@@ -19,11 +19,16 @@ from consumers.whatif.history import Instead, lines, recorded
 from engine.policies import Policies
 from engine.runtime import Engine
 from engine.store import compare, slices
+from engine.store.exports import steps_by_number
 from engine.store.rows import PackRow
 from engine.views.figure_question import PerformanceQuestion
 from engine.views.performance import performance_page
 from lab import runs
 from schemas import facts
+from schemas.derived_ids import part_subject
+from tests.integration.test_joint import LEAD, MINUTE, Town
+from tests.simulation.line import NOW, Line
+from workflows import case as cases
 from workflows.clocks.limits import parse_limit
 from workflows.policy import model
 from workflows.policy.model import Pack
@@ -186,3 +191,31 @@ def test_one_case_is_shown_alone(history, shorter, tmp_path):
 def test_what_says_that_a_deadline_was_missed():
     rung = facts.ClockRung(clock="accept", level=3, cycle=1, target=0, rung="due", repeat=0, due_at=1, overdue=True)
     assert not lapses(rung) and lapses(msgspec.structs.replace(rung, breach=True))
+
+
+def barring() -> Pack:
+    """The shipped pack, by which nobody orders parts."""
+    pack = runs.pack_of("weiyang")
+    return replace(pack, roles=tuple(row for row in pack.roles if row.trigger != "parts.ordered"))
+
+
+@pytest.mark.parametrize(("rules", "other"), [("weiyang", barring), (barring, "weiyang")])
+def test_what_is_said_from_home_to_home_follows_the_other_pack(rules, other, tmp_path, sqlite_url):
+    """A part in another home: it was borne and would not have been, or the other way round."""
+    packs = [runs.pack_of(each) if isinstance(each, str) else each() for each in (rules, other)]
+    with runs.engine_on(sqlite_url, 2, consumers=runs.consumers()) as engine:
+        runs.install(engine, packs[0])
+        town = Town(Line(engine))
+        town.handled_with_parts("WY02")
+        with sides(engine, packs[1], NOW, tmp_path) as both:
+            found = compared(both, Instead(row_of(packs[1]), NOW), span(engine)[1])
+            born = [
+                [(each.case_id, each.at) for each in steps_by_number(side) if each.definition == "part"]
+                for side in (both.was, both.would_be)
+            ]
+            lead = [cases.decode(slices.read_cases(side, [LEAD])[0][2]).state for side in (both.was, both.would_be)]
+    ordered = NOW + 3 * MINUTE
+    expected = [[(part_subject("WY02", LEAD, "WY02", 0), ordered + 1000)], []]
+    assert lead == ["awaiting_parts", "verifying"][:: 1 if rules == "weiyang" else -1]
+    assert born == expected[:: 1 if rules == "weiyang" else -1]
+    assert (found.fallen, found.anew) == ((1, 0) if rules == "weiyang" else (0, 1))

@@ -274,6 +274,20 @@ def test_bans_may_overlap_and_a_revoked_one_ends_alone():
     assert case.case.state == "examining"
 
 
+def test_a_ban_is_taken_back_also_from_what_has_gone_to_another_street_meanwhile():
+    grids = tuple(
+        replace(grid, valid_to=20260302, successor="WY02-01") if grid.code == "WY01-01" else grid
+        for grid in weiyang().pack.grids
+    )
+    case = Applied(changed(grids=grids)).filed()
+    about = docket(case)
+    about.hear(BANNED, Banned(grid="WY01", by=case.case.id))
+    assert case.case.state == ON_HOLD
+    about.now = MONDAY + 2 * DAY
+    about.hear(UNBANNED, Unbanned(by=case.case.id))
+    assert (case.case.state, case.own.bans) == ("examining", ())
+
+
 def test_a_ban_tells_many_a_bounded_number_at_once_and_the_rest_before_any_later_record():
     beside = Beside()
     cases = [Applied(number=n, beside=beside).filed() for n in range(1, 2 * AT_ONCE + 4)]

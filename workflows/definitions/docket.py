@@ -4,7 +4,8 @@
 2. An approval says to it that it is open, and that it has ended. One that begins where a ban holds is told so at once.
 3. A ban holds where its grid is, or the successor of that, and for all that lies in it. Of those that it concerns
    a bounded number is told at once; the docket comes up for the others at the same instant, before any later record.
-4. A ban that ends while it is being told is told to nobody further, and taken back from those who heard of it.
+4. A ban that ends while it is being told is told to nobody further, and taken back from those who heard of it, wherever
+   their grids have gone since.
 """
 
 from schemas import facts
@@ -94,11 +95,17 @@ def unban(d: Decision, data: Unbanned, speaker: Speaker) -> Refusal | None:
     if held is None:
         return Refusal(Reason.IMPOSSIBLE, "data.by", "this supervision bans nothing")
     untold = {id_ for each in kept.rounds if each.by == data.by for id_ in each.left}
-    open_here = (each.approval for each in kept.open if in_it(d, each.grid, held.grid))
-    concerns = tuple(id_ for id_ in open_here if id_ not in untold)
+    told = (each.approval for each in kept.open if in_it(d, each.grid, held.grid) or knows(d, each.approval, data.by))
+    concerns = tuple(id_ for id_ in told if id_ not in untold)
     d.tell(DocketUnbanned(by=data.by, since=d.arrival, concerns=concerns))
     tell_some(d)
     return None
+
+
+def knows(d: Decision, id_: str, by: str) -> bool:
+    """Whether an approval has been told of a ban: its grid may have gone to another place since."""
+    found = d.find(id_)
+    return found is not None and isinstance(found.own, approval.Approval) and by in found.own.bans
 
 
 def tell_some(d: Decision) -> None:

@@ -4,7 +4,7 @@ import re
 
 from workflows.policy.csv_tables import Columns, Row, plain
 from workflows.policy.devices import Device, DeviceType, SignalRule
-from workflows.policy.register_rows import degrees_of
+from workflows.policy.register_rows import position_of
 from workflows.policy.settings import no_duration, parse_duration
 
 DEVICE_TYPES = Columns("device_types.csv", ("code", "title_zh"), ("title_en", "source", "basis"))
@@ -47,9 +47,7 @@ def device_type_row(row: Row) -> DeviceType:
 
 def device_row(row: Row) -> Device:
     """A row of devices.csv."""
-    lon, lat = degrees_of(row, "lon", 180), degrees_of(row, "lat", 90)
-    if (lon is None) != (lat is None):
-        row.bad("lon" if lon is None else "lat", "is empty, and the other one is not", "give both, or none")
+    lon, lat = position_of(row)
     return Device(
         code=row.code("code"),
         name=row.needed("name"),

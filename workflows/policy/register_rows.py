@@ -74,9 +74,7 @@ def authority_row(row: Row) -> AuthorityRow:
 
 def site_row(row: Row) -> Site:
     """A row of sites.csv."""
-    lon, lat = degrees_of(row, "lon", 180), degrees_of(row, "lat", 90)
-    if (lon is None) != (lat is None):
-        row.bad("lon" if lon is None else "lat", "is empty, and the other one is not", "give both, or none")
+    lon, lat = position_of(row)
     return Site(
         code=row.code("code"),
         name=row.needed("name"),
@@ -101,6 +99,14 @@ def neighbour_row(row: Row) -> Neighbour:
         department=row.word("department"),
         basis=row.text("basis"),
     )
+
+
+def position_of(row: Row) -> tuple[float | None, float | None]:
+    """Longitude and latitude of a row in degrees (WGS 84); None: they are not given."""
+    lon, lat = degrees_of(row, "lon", 180), degrees_of(row, "lat", 90)
+    if (lon is None) != (lat is None):
+        row.bad("lon" if lon is None else "lat", "is empty, and the other one is not", "give both, or none")
+    return lon, lat
 
 
 def degrees_of(row: Row, column: str, most: int) -> float | None:
