@@ -16,9 +16,6 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mechanisms.md"
 ROWS = Path(__file__).with_name("mechanisms.csv")
 MARK = "mechanism"
-LATER = "later: "
-"""Begins the reason of a rule that is not built yet; the word after it says with what it comes."""
-KNOWN_LATER = frozenset({"doors"})
 HEAD = """# Mechanisms
 
 What the five founding texts ask of grid management, rule by rule, and the tests that show that it works. The numbers
@@ -70,8 +67,7 @@ def rendered(mechanisms: list[Mechanism], tests: dict[str, list[str]]) -> str:
     lines = []
     for number, text, rule, why in mechanisms:
         links = [f"[{test.partition('::')[2]}](../{test.partition('::')[0]})" for test in tests.get(number, [])]
-        reason = f"not yet, it comes with the {why.removeprefix(LATER)}" if why.startswith(LATER) else why
-        lines.append(f"| {number} | {text} | {rule} | {'<br>'.join([*links, *filter(None, [reason])])} |\n")
+        lines.append(f"| {number} | {text} | {rule} | {'<br>'.join([*links, *filter(None, [why])])} |\n")
     return HEAD + "".join(lines)
 
 
