@@ -5,6 +5,7 @@ leaves the machine, and axe-core finds nothing serious. `GRIDPATROL_SCREENSHOTS=
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 
 from consumers.performance import consume
 from engine.clock import now_ms
+from engine.views.desk import PAGE
 from schemas.events import OF_ANY_CASE
 from tests.integration.test_door import report
 from tests.integration.test_reading import OURS, THEIRS, long_overdue
@@ -154,6 +156,17 @@ def test_what_happened_elsewhere_is_seen_within_a_second(door: Served, page: Any
         if took[-1] < 1000:
             return
     raise AssertionError(took)
+
+
+def test_the_numbers_of_the_first_line_are_those_of_the_lists_behind_them(door: Served, page: Any) -> None:
+    for number in range(70, 73):
+        assert door.post(report(subject("WY01", number), now_ms()), Prefer="wait=20").json()["outcome"] == "done"
+    for which, said in (("overdue", "此刻超期"), ("today", "今天到期")):
+        page.goto(f"/desk?{which}=true")
+        (number,) = re.findall(rf"{said} (\d+) 件", page.locator(".answer").inner_text())
+        assert page.locator("tr[data-case]").count() == min(int(number), PAGE), which
+        left = page.locator("tr[data-case] .soon").count()
+        assert left == (0 if which == "overdue" else page.locator("tr[data-case]").count()), which
 
 
 def test_a_page_that_nobody_looks_at_listens_to_nothing_and_catches_up(door: Served, page: Any) -> None:

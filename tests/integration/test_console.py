@@ -378,6 +378,8 @@ def test_each_number_of_the_desk_opens_as_many_cases(door: Served) -> None:
         for link, number in found:
             listed = get(client, link.replace("&amp;", "&")).text
             assert listed.count('<tr id="row-') == int(number), link
+        (late,) = re.findall(r'href="(/desk\?overdue=true)">此刻超期 (\d+) 件', page.text)
+        assert get(client, late[0]).text.count('<tr id="row-') == int(late[1])
 
 
 def test_a_case_that_is_not_read_is_shown_as_none(door: Served) -> None:

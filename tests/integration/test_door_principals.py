@@ -178,6 +178,7 @@ ASKING = [
     ("POST", "/channels/x/tests", "operator"),
     ("POST", "/channels/x/retries", "operator"),
     ("GET", "/health", "operator"),
+    ("GET", "/health/letters/x", "operator"),
     ("POST", "/health/letters/x/replays", "operator"),
     ("GET", "/me", ""),
     ("POST", "/me/post", ""),
