@@ -141,10 +141,11 @@ def _decide(
         what = "the case of the home itself" if is_home(event.subject) else "the docket of the home"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this is {what}, to which nobody speaks")
     post = register.posts.get(event.actor)
-    if post is None or (why := saying.silence_of(post, register, incoming.arrival)):
+    steady = event.actor in register.steady
+    if post is None or (not steady and (why := saying.silence_of(post, register, incoming.arrival))):
         why = "no post of the active pack" if post is None else why
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
-    if refused := saying.refuse_untrained(post, register, incoming.arrival):
+    if not steady and (refused := saying.refuse_untrained(post, register, incoming.arrival)):
         return refused
     came = incoming.first_arrival or incoming.arrival
     if incoming.record.letter and incoming.record.came:  # a letter came when its event did, whoever replays it when
@@ -168,7 +169,7 @@ def _decide(
         return Refusal(Reason.INVALID, "time", str(error))
     except LimitError as error:
         return Refusal(Reason.INVALID, "data.limit", error.rule)
-    if isinstance(decided, Decision) and saying.is_untrained(post, register, incoming.arrival):
+    if not steady and isinstance(decided, Decision) and saying.is_untrained(post, register, incoming.arrival):
         decided.tell(facts.SpokeUntrained(post=post.code))
     return decided
 

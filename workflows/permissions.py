@@ -44,10 +44,8 @@ def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy,
     An act in the field has an allowance, since phones go offline; one at a desk has none, so that no desk sets itself
     on time. It is the widest of the rows that role and level have.
     """
-    usual, grid = rules.options.offline_ms, register.grids.get(post.grid)
-    level = grid.level if grid else 0
-    rows = rules.role_rows_at(level, trigger, post.role, definition)
-    return max([usual if row.offline_ms is None else row.offline_ms for row in rows], default=usual)
+    grid = register.grids.get(post.grid)
+    return rules.offline_ms_at(grid.level if grid else 0, trigger, post.role, definition)
 
 
 def forbid(
@@ -55,6 +53,10 @@ def forbid(
 ) -> Refusal | None:
     """Why a post may not pull a trigger on a case, or claim this, at an arrival; None if it may. `case.path` must be
     known."""
+    grid = register.grids.get(post.grid)
+    for row in rules.role_rows_at(grid.level if grid else 0, trigger, post.role, case.definition):
+        if _in_scope(row, post, case, register, at) and _too_much(row, claim) is None:
+            return None
     in_scope = partial(_in_scope, post=post, case=case, register=register, at=at)
     return _forbid(post, trigger, case.definition, rules, register, in_scope, claim)
 
@@ -143,6 +145,8 @@ def _too_much(row: RoleRow, claim: Claim) -> Refusal | None:
 
 def grids_of(post: Post, register: Policy, at: int) -> tuple[str, ...]:
     """The grids for which a post speaks at an instant: its own, and the successor of one that has ended."""
+    if not register.ends:
+        return (post.grid,)
     successor = register.standing(post.grid, at)
     return (post.grid,) if successor == post.grid else (post.grid, successor)
 
@@ -151,10 +155,10 @@ def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy, at: int) -
     """Whether the post has to do with the case in the way that the row asks for, and the row is for its category."""
     if row.categories and case.category and case.category not in row.categories:
         return False
+    if row.scope == "any":
+        return True
     owner, own = case.owner, grids_of(post, register, at)
     match row.scope:
-        case "any":
-            return True
         case "owner":
             if post.department:
                 return post.department == owner.department

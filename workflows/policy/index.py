@@ -60,6 +60,13 @@ class Policy:
         self.posts: dict[str, Post] = {p.code: p for p in pack.posts}
         self.machines = frozenset(p.code for p in pack.posts if p.machine)
         self.dated = frozenset(p.code for p in pack.posts if p.valid_from or p.valid_to)  # that do not always stand
+        asks = pack.options.untrained  # whether posts of a kind are asked for their day of training
+        # Those that may speak on any day: nothing is asked of them when they do.
+        self.steady = frozenset(
+            p.code
+            for p in pack.posts
+            if not (p.vacant or p.valid_from or p.valid_to or (asks and p.kind and not p.machine))
+        )
         self.departments: dict[str, Department] = {d.code: d for d in pack.departments}
         self.categories: dict[str, Category] = {c.code: c for c in pack.categories}
         self.calendars: dict[str, Calendar] = {c.code: laid_out(c) for c in pack.calendars}
@@ -86,6 +93,7 @@ class Policy:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
         self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
+        self._allowances: dict[tuple[str, str, str, int], int] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.approvals: dict[str, ApprovalRow] = {a.code: a for a in pack.approvals}
         self.sources: dict[str, SourceRow] = {source.code: source for source in pack.sources}
@@ -354,6 +362,16 @@ class Policy:
         if found is None:
             rows = self.role_rows(trigger, role, definition)
             found = self._role_rows_at[asked] = [row for row in rows if not row.levels or level in row.levels]
+        return found
+
+    def offline_ms_at(self, level: int, trigger: str, role: str, definition: str = "") -> int:
+        """The widest offline allowance (ms) of those rows, the pack's own where a row names none, or there is none."""
+        asked = trigger, role, definition, level
+        found = self._allowances.get(asked)
+        if found is None:
+            usual, rows = self.options.offline_ms, self.role_rows_at(level, trigger, role, definition)
+            found = max((usual if row.offline_ms is None else row.offline_ms for row in rows), default=usual)
+            self._allowances[asked] = found
         return found
 
     def roles_of(self, trigger: str, definition: str = "") -> list[str]:
