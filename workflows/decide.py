@@ -93,7 +93,7 @@ def take(
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
     turn.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
-    _step(turn, decision, cause_of(incoming))
+    _step(turn, decision, cause_of(incoming, None if early else decision.occurred))
     if not early:
         _release(turn, case, rules, incoming.arrival)
     return turn.result(case.id)
@@ -118,17 +118,17 @@ def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | N
             turn.held.append(HeldSend(sent, error))
 
 
-def cause_of(incoming: IncomingEvent) -> facts.Cause:
-    """The event as the cause of a step."""
+def cause_of(incoming: IncomingEvent, occurred: int | None = None) -> facts.Cause:
+    """The event as the cause of a step. `occurred`: its instant (ms), where that is known already."""
     event = incoming.record.event
     return facts.Cause(
-        type=event.type,
-        source=event.source,
-        id=event.id,
-        actor=event.actor,
-        occurred=to_ms(event.time),
-        traceparent=event.traceparent or "",
-        token=incoming.record.token,
+        event.type,
+        event.source,
+        event.id,
+        event.actor,
+        to_ms(event.time) if occurred is None else occurred,
+        event.traceparent or "",
+        incoming.record.token,
     )
 
 

@@ -3,7 +3,6 @@
 Telling a fact applies it at once, so each rule sees what the rules before it told.
 """
 
-import copy
 from collections.abc import Callable, Collection
 from typing import Any
 
@@ -37,6 +36,10 @@ class Ending(Struct, frozen=True):
     def done(self, clock: Clock) -> bool:
         """Whether it fulfils a clock."""
         return clock.name in self.fulfils and (clock.name not in self.by_level or clock.level == self.level)
+
+
+NO_ENDING = Ending()
+"""Where no trigger ends a clock."""
 
 
 class Send(Struct, frozen=True):
@@ -103,7 +106,7 @@ class Decision:
         released: int = 0,
         mover: str = "",
     ) -> None:
-        self.case = copy.copy(case)
+        self.case: Case = case.__copy__()
         self.origin = case  # as it was before this decision
         self.before = case.owner
         self.rules = rules
@@ -121,7 +124,7 @@ class Decision:
         self.older = False  # its record is of an older release, or of an event that has waited, and is taken as it is
         self.seed = ""  # random bytes in hex, as its record has them
         self.measured: tuple[int, ...] | None = None  # where the event says that it is, as its record has it
-        self.ending = Ending()  # what the trigger means for clocks that end
+        self.ending = NO_ENDING  # what the trigger means for clocks that end
         self.find = find
         self.facts: list[facts.AnyFact] = []
         self.told: dict[type[Fact], Any] = {}  # the last fact of each kind

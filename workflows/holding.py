@@ -100,8 +100,9 @@ def may_order(d: Decision, post: Post) -> bool:
     unit = present(d.case, d.register)
     if unit.post:
         return post.code == unit.post or post.grid in unit.path.split("/")[:-2]
-    beside = post.grid == unit.grid and post.department not in ("", unit.department)
-    return post.grid in unit.path.split("/") and not beside
+    if f"/{post.grid}/" not in unit.path:
+        return False
+    return not post.department or post.department == unit.department or post.grid != unit.grid
 
 
 def holder_of_clock(d: Decision, clock: Clock) -> Unit:

@@ -4,6 +4,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -170,7 +171,7 @@ class Tolerance(NamedTuple):
     reported: tuple[str, ...]
 
 
-class Definition(Struct, frozen=True, kw_only=True):
+class Definition(Struct, frozen=True, kw_only=True, dict=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
@@ -244,7 +245,7 @@ class Definition(Struct, frozen=True, kw_only=True):
         """The states in which only who began a case and who decides of it read it."""
         return frozenset(state.name for state in self.states.values() if state.concealed)
 
-    @property
+    @cached_property
     def ends(self) -> bool:
         """Whether cases of this kind come to an end, so that they have a clock of the whole case."""
         return any(state.terminal for state in self.states.values())
@@ -262,10 +263,19 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
-        for trigger, alias in self.aliases.items():
-            if alias.event == said and alias.when(case, data, speaker):
+        for trigger, when in self.meanings.get(said, ()):
+            if when(case, data, speaker):
                 return trigger
         return said
+
+    @cached_property
+    def meanings(self) -> dict[str, tuple[tuple[str, Guard], ...]]:
+        """What an event of a trigger may mean besides itself, and when, in the order of the aliases."""
+        said = {alias.event for alias in self.aliases.values()}
+        return {
+            event: tuple((name, alias.when) for name, alias in self.aliases.items() if alias.event == event)
+            for event in said
+        }
 
     def works(self, trigger: str, state: str) -> bool:
         """Whether a trigger does what a state waits for: it fulfils a clock of the case, or leads on."""
@@ -280,7 +290,10 @@ class Definition(Struct, frozen=True, kw_only=True):
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
-            if all(guard(case, data, speaker) is wanted for guard, wanted in guards):
+            for guard, wanted in guards:
+                if guard(case, data, speaker) is not wanted:
+                    break
+            else:
                 return dest
         return None
 

@@ -3,6 +3,7 @@
 Ownership and copies are apart: an escalation passes ownership and sends copies.
 """
 
+from functools import lru_cache
 from itertools import takewhile
 
 from schemas.facts import Copied, Unit
@@ -62,10 +63,14 @@ def rank_of(row: AuthorityRow, path: tuple[str, ...]) -> tuple[bool, bool, int, 
 
 def upward(case: Case, rules: Policy, register: Policy) -> Owner:
     """The owner of a report: the upper grid with authority, or a higher one where the problem crosses a border."""
-    level = min(authority(case, rules), len(case.path))
-    if case.touches:
-        level = min(level, len(common_path(case, register)))
+    level = upward_level(case, rules, register)
     return Owner(case.path[level - 1], level)
+
+
+def upward_level(case: Case, rules: Policy, register: Policy) -> int:
+    """The level of that owner."""
+    level = min(authority(case, rules), len(case.path))
+    return min(level, len(common_path(case, register))) if case.touches else level
 
 
 def leading(case: Case, rules: Policy, register: Policy, at: int) -> str:
@@ -129,8 +134,13 @@ def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[s
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     """The levels that check on site after the owner's handling, from the top; the last one decides (M33, M34)."""
     deepest = len(case.path)
-    below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
-    return below if rules.options.checks == "all" else below[-1:]
+    return levels_below(case.owner.level, deepest) if rules.options.checks == "all" else (deepest,)
+
+
+@lru_cache(maxsize=64)
+def levels_below(level: int, deepest: int) -> tuple[int, ...]:
+    """The levels below one, from the top down to the deepest; that one alone where none lies below."""
+    return tuple(range(level + 1, deepest + 1)) or (deepest,)
 
 
 def hands_of(grid: str, department: str, register: Policy) -> list[str]:

@@ -109,6 +109,7 @@ class Calendar:
         self.rules = {day_number(rule.day): rule for rule in data.days if not rule.known_on}
         self.later = sorted((rule for rule in data.days if rule.known_on), key=lambda rule: rule.known_on)
         self._editions: dict[int, Calendar] = {}  # by the latest day on which something has become known
+        self._last_day = (0, 0, 0)  # from, to and date of the local day that was asked for last: most are asked again
         self._first_day = day_number(data.first_day)
         # The first plain day comes after everything irregular: known holidays, exceptions, clock changes.
         since, offset = data.offsets[-1]
@@ -283,7 +284,13 @@ class Calendar:
 
     def local_day(self, t_ms: int) -> int:
         """The local date of an instant, YYYYMMDD."""
-        return day_of_number((t_ms + self.wall.offset(t_ms)) // DAY_MS)
+        begin, end, day = self._last_day
+        if not begin <= t_ms < end:
+            offset, since, until = self.wall.stretch(t_ms)
+            number = (t_ms + offset) // DAY_MS
+            day, begin = day_of_number(number), number * DAY_MS - offset
+            self._last_day = max(begin, since), min(begin + DAY_MS, until), day
+        return day
 
     def day_start(self, day: int) -> int:
         """The instant at which a local day (YYYYMMDD) begins, as `local_day` tells it.

@@ -75,6 +75,12 @@ class Wall:
         """Local minus UTC at an instant, milliseconds."""
         return self._offset[max(bisect_right(self._from, t_ms) - 1, 0)]
 
+    def stretch(self, t_ms: int) -> tuple[int, int, int]:
+        """The offset at an instant, and from when to when (UTC milliseconds, the end not included) it holds."""
+        i = max(bisect_right(self._from, t_ms) - 1, 0)
+        until = self._from[i + 1] if i + 1 < len(self._from) else 2**62
+        return self._offset[i], self._from[i] if i else -(2**62), until
+
     def changes(self, after_ms: int, before_ms: int) -> list[int]:
         """The instants strictly between, at which the clocks are changed."""
         return self._from[bisect_right(self._from, after_ms) : bisect_left(self._from, before_ms)]
