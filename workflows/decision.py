@@ -13,7 +13,7 @@ from schemas.derived_ids import home_subject
 from schemas.kinds.home import HOME
 from schemas.members import EventData, Fact
 from schemas.partition import home_of
-from workflows.case import Case, Clock
+from workflows.case import Case, Clock, copied
 from workflows.clocks.calendar import Calendar
 from workflows.evolve import apply
 from workflows.policy.index import Policy
@@ -106,7 +106,7 @@ class Decision:
         released: int = 0,
         mover: str = "",
     ) -> None:
-        self.case: Case = case.__copy__()
+        self.case = copied(case)
         self.origin = case  # as it was before this decision
         self.before = case.owner
         self.rules = rules

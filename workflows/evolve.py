@@ -3,7 +3,6 @@
 Deciding, recovery and verification all use it, so a case is the sum of its facts. Instants are milliseconds UTC.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -13,12 +12,12 @@ from schemas import facts
 from schemas.kinds import KINDS
 from schemas.members import Fact, OwnFact
 from workflows import clock_facts
-from workflows.case import MOST_HOLDINGS, Case, Holding, Owner, Proposal, Waiting
+from workflows.case import MOST_HOLDINGS, Case, Holding, Owner, Proposal, Waiting, copied
 
 
 def evolve(case: Case, fact: Fact) -> Case:
     """The case after a fact. The given one stays as it was."""
-    after = copy.copy(case)
+    after = copied(case)
     apply(after, fact)
     return after
 

@@ -145,8 +145,7 @@ def levels_below(level: int, deepest: int) -> tuple[int, ...]:
 
 def hands_of(grid: str, department: str, register: Policy) -> list[str]:
     """The posts that act for a unit: those of its department, else members and chief of its grid."""
-    of_department = register.posts_of(department) if department else []
-    return of_department or register.posts_at(grid, "member") + register.posts_at(grid, "chief")
+    return (register.posts_of(department) if department else []) or register.staff_of(grid)
 
 
 def acting(holder: Unit, register: Policy) -> list[str]:
@@ -155,6 +154,12 @@ def acting(holder: Unit, register: Policy) -> list[str]:
         return hands_of(holder.grid, holder.department, register)
     own = register.posts.get(holder.post)
     return [own.code] if own is not None and not own.vacant else []
+
+
+OF_THE_CASE = frozenset({"reporter", "copied", "assisting", "neighbour", "checkers", "signers"})
+"""The words of a `tell` that ask the case for more than who owns it. All others ask the register alone."""
+MOST_RECIPIENTS = 8192
+"""So many lists of recipients a register keeps, by the words that ask for them, the holder and the owner."""
 
 
 def recipients(
@@ -168,6 +173,27 @@ def recipients(
     above it; one that names neither counts from the owner. Above a post that holds the case is the chief of its grid,
     and above that chief the one of the next grid.
     """
+    if not OF_THE_CASE.isdisjoint(words):
+        found = tuple(dict.fromkeys(_recipients(words, case, register, holder, copied)))
+    else:
+        asked = words, holder, case.owner
+        known = register.recipients.get(asked)
+        if known is None:
+            known = tuple(dict.fromkeys(_recipients(words, case, register, holder)))
+            if len(register.recipients) >= MOST_RECIPIENTS:
+                register.recipients.clear()
+            register.recipients[asked] = known
+        found = known
+    if register.dated.isdisjoint(found):
+        return found
+    # A neighbour is no post, and stands as long as the case is open.
+    return tuple(code for code in found if code not in register.posts or register.stands(register.posts[code], at))
+
+
+def _recipients(
+    words: tuple[str, ...], case: Case, register: Policy, holder: Unit, copied: Copied | None = None
+) -> list[str]:
+    """Those posts, whether they exist at an instant or not, some perhaps more than once."""
     owner, held = case.owner, holder.grid
     base = held if "holder" in words or "holder_chief" in words else owner.grid
     path = register.path(base) if base in register.grids else ()
@@ -207,8 +233,4 @@ def recipients(
                 posts += told_of_change(register, case.own.body) if isinstance(case.own, Responsibility) else ()
             case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
-    found = dict.fromkeys(posts)
-    if register.dated.isdisjoint(found):
-        return tuple(found)
-    # A neighbour is no post, and stands as long as the case is open.
-    return tuple(code for code in found if code not in register.posts or register.stands(register.posts[code], at))
+    return posts

@@ -4,7 +4,7 @@ Of two policies in a decision, one is the *rules* pinned to the case, the other 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -88,6 +88,8 @@ class Policy:
                 self._posts_at.setdefault((post.grid, post.role), []).append(post.code)
                 if post.department:
                     self._posts_of.setdefault(post.department, []).append(post.code)
+        self._staff_of: dict[str, list[str]] = {}
+        self.recipients: dict[Hashable, tuple[str, ...]] = {}  # `workflows.routing.recipients` keeps them here
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
@@ -210,6 +212,15 @@ class Policy:
         for post in self.pack.posts:
             if not post.vacant and not post.department:
                 found.setdefault(post.grid, []).append(post)
+        return found
+
+    def staff_of(self, grid: str) -> list[str]:
+        """The occupied posts that act for a grid itself: its members, then its chiefs."""
+        found = self._staff_of.get(grid)
+        if found is None:
+            found = self.posts_at(grid, "member") + self.posts_at(grid, "chief")
+            if grid in self.grids:
+                self._staff_of[grid] = found
         return found
 
     def posts_of(self, department: str) -> list[str]:
