@@ -18,7 +18,7 @@ from schemas import facts
 from schemas.facts import Unit
 from workflows.case import Case, Clock, responsible
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.limits import Kind, parse_limit
+from workflows.clocks.limits import URGENT_HOUR, parse_limit
 from workflows.decision import Decision
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
@@ -57,8 +57,11 @@ def holder_of(case: Case, hands: Hands) -> Holder:
 
 def unit_of(holder: Holder, case: Case, register: Policy) -> Unit:
     """A holder as figures know it, by its path. A grid that the register has no more is taken as one of the place's."""
-    known = register.path(holder.grid) if holder.grid in register.grids else case.path[: holder.level]
-    return Unit(f"/{'/'.join(known)}/" if known else "/", holder.department, holder.post)
+    path = register.slashed.get(holder.grid)
+    if path is None:
+        known = case.path[: holder.level]
+        path = f"/{'/'.join(known)}/" if known else "/"
+    return Unit(path, holder.department, holder.post)
 
 
 def present(case: Case, register: Policy) -> Unit:
@@ -74,15 +77,16 @@ def has_changed(d: Decision) -> bool:
     return d.case.holdings[-1].unit != before[-1].unit
 
 
-def hold(d: Decision, hands: Hands) -> None:
+def hold(d: Decision, hands: Hands) -> Holder:
     """Tell a change of hands, if there is one, and charge anew what it shows to have been another's. Nobody held a case
-    that was over: whoever has it again holds it anew."""
-    unit = unit_of(holder_of(d.case, hands), d.case, d.register)
+    that was over: whoever has it again holds it anew. Returns who holds it."""
+    holder = holder_of(d.case, hands)
+    unit = unit_of(holder, d.case, d.register)
     if d.case.holdings and d.case.holdings[-1].unit == unit and facts.Reopened not in d.told:
-        return
+        return holder
     since = d.judged(d.case.judged)
     d.tell(facts.Held(unit=unit, since=since))
-    for clock in d.case.clocks:
+    for clock in d.case.clocks if d.case.charges else ():
         told = d.case.charge(clock.name, clock.level)
         if told is None or clock.due is None or since >= clock.due or not d.ending.takes_back:
             continue
@@ -93,6 +97,7 @@ def hold(d: Decision, hands: Hands) -> None:
                     clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, charged=found
                 )
             )
+    return holder
 
 
 def may_order(d: Decision, post: Post) -> bool:
@@ -141,7 +146,7 @@ class Span(NamedTuple):
 def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> Iterator[tuple[Span, int]]:
     """What a clock consumed in each of these spans up to an instant, in milliseconds of its own kind of time."""
     limit = parse_limit(clock.limit) if clock.limit else None
-    kind = limit.kind if limit else Kind.urgent_hour
+    kind = limit.kind if limit else URGENT_HOUR
     runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
     for span in spans:
         consumed = 0
@@ -154,7 +159,7 @@ def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calen
 def spans_of(case: Case, clock: Clock) -> list[Span]:
     """Who held a clock, and when; empty where no fact has told it. Who gave it up before it began is left out, unless
     nobody has held it since."""
-    ordered = case.orderer(clock.name, clock.level)
+    ordered = case.orderer(clock.name, clock.level) if case.ordered else None
     if ordered is not None:
         return [Span(0, None, ordered)]
     began = clock.runs[0][0] if clock.runs else clock.since

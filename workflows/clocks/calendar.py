@@ -16,7 +16,19 @@ from functools import lru_cache
 
 import msgspec
 
-from workflows.clocks.limits import DAY_MS, HOUR_MS, DayMeaning, Kind, Limit, LimitError, limit_text
+from workflows.clocks.limits import (
+    CALENDAR_DAY,
+    DAY_MS,
+    HOUR_MS,
+    URGENT_HOUR,
+    WORKING_DAY,
+    WORKING_HOUR,
+    DayMeaning,
+    Kind,
+    Limit,
+    LimitError,
+    limit_text,
+)
 from workflows.clocks.timescales import (
     MINUTE_MS,
     WEEK_MS,
@@ -104,6 +116,14 @@ class Calendar:
         self.code = data.code
         self.day_meaning = DayMeaning(data.day_meaning)
         self.daily_minutes = data.daily_minutes
+        self._whole_days = self.day_meaning is DayMeaning.end_of_day  # working days have no parts
+        by_hours = self.day_meaning is DayMeaning.hours
+        self._worth = {  # of a thousandth, in units of the timescale
+            URGENT_HOUR: HOUR_MS // 1000,
+            WORKING_HOUR: HOUR_MS // 1000,
+            WORKING_DAY: data.daily_minutes * 60 if by_hours else DAY_MS // 1000,
+            CALENDAR_DAY: DAY_MS // 1000,
+        }
         self.wall = Wall(data.offsets)
         # Without what becomes known later; `known_at` has it.
         self.rules = {day_number(rule.day): rule for rule in data.days if not rule.known_on}
@@ -183,19 +203,13 @@ class Calendar:
         Hours are worth their milliseconds, days 86,400,000 each; where working days mean hours, N days are worth
         N x the calendar's daily hours. Raises LimitError for part of a day where days end at closing time.
         """
-        if limit.kind in (Kind.urgent_hour, Kind.working_hour):
-            return limit.milli * (HOUR_MS // 1000)
-        if limit.kind is Kind.calendar_day or self.day_meaning is DayMeaning.same_time:
-            return limit.milli * (DAY_MS // 1000)
-        if self.day_meaning is DayMeaning.hours:
-            return limit.milli * self.daily_minutes * 60
-        if limit.milli % 1000:
+        if self._whole_days and limit.kind is WORKING_DAY and limit.milli % 1000:
             raise LimitError(
                 limit_text(limit),
                 f"calendar {self.code!r} lets working days end at closing time, so it knows whole days only",
                 "Write whole 工作日, or 工作时 (working hours).",
             )
-        return limit.milli * (DAY_MS // 1000)
+        return limit.milli * self._worth[limit.kind]
 
     def budget_from(self, start_ms: int, limit: Limit) -> int:
         """What a limit is worth to a clock that starts at an instant.
@@ -204,7 +218,7 @@ class Calendar:
         half past on the next one all the same: what the wall had shown before is no part of it.
         """
         worth = self.budget(limit)
-        if limit.kind is not Kind.calendar_day:
+        if limit.kind is not CALENDAR_DAY:
             return worth
         shown = self.wall.measure(start_ms) - (start_ms + self.wall.offset(start_ms))
         return worth - shown if shown < worth else worth
@@ -223,7 +237,7 @@ class Calendar:
         reached = timescale.reach(timescale.measure(start_ms) + left)
         if left < 0 or reached >= start_ms:
             return reached
-        if kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day:
+        if kind is WORKING_DAY and self._whole_days:
             # The rest of a working day was left, and that day closed before the clock resumed.
             return timescale.reach(timescale.measure(start_ms) + DAY_MS)
         return start_ms
@@ -253,12 +267,14 @@ class Calendar:
         calendar's first day, however long `limit` is.
         """
         timescale, worth = self._timescales[limit.kind], self.budget(limit)
-        if limit.kind is Kind.urgent_hour:
+        if limit.kind is URGENT_HOUR:
             return due_ms - worth
-        by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day
+        by_date = self._whole_days and limit.kind is WORKING_DAY
         # A day that closes at 24:00 is still that day, but the timescale has begun the next one.
         value = timescale.measure(due_ms - by_date) - worth
-        reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
+        if value < (lowest := timescale.measure(self._first_ms)):
+            value = lowest
+        reached = timescale.reach(value)
         if reached >= due_ms:
             # The timescale jumped to the deadline, over a skipped hour or the missing end of a short day. So running
             # time is counted back, or working time in the share of a day that `worth` is.
@@ -278,7 +294,7 @@ class Calendar:
 
         It is False for a `kind` that no holiday moves (紧急工作时, 自然日).
         """
-        return t_ms > self.horizon_ms and kind not in (Kind.urgent_hour, Kind.calendar_day)
+        return t_ms > self.horizon_ms and kind not in (URGENT_HOUR, CALENDAR_DAY)
 
     # Local time.
 

@@ -73,12 +73,14 @@ class Policy:
         self.leaf_level = max(level.level for level in pack.levels)
         self.root = next(g.code for g in pack.grids if not g.parent)
         self._paths: dict[str, tuple[str, ...]] = {}
+        self.slashed: dict[str, str] = {}  # the paths of grids as texts: `/XA/WY/`
         self._calendar_of: dict[str, str] = {}
         for code in self.grids:
             upward = [code]
             while parent := self.grids[upward[-1]].parent:
                 upward.append(parent)
             self._paths[code] = tuple(reversed(upward))
+            self.slashed[code] = f"/{'/'.join(self._paths[code])}/"
             calendars = (self.grids[grid].calendar for grid in upward)
             self._calendar_of[code] = next(filter(None, calendars), pack.calendars[0].code)
         self._posts_at: dict[tuple[str, str], list[str]] = {}
