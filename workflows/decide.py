@@ -207,7 +207,7 @@ def _birth(
 def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decision | Refusal | None:
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, speaker = DEFINITIONS[d.case.definition], saying.speaker_of(d, post)
-    on = merging.gone_on(d)
+    on = merging.gone_on(d) if d.case.merged_into else ""
     trigger = trigger_of(event_type)
     if born_by(data) is not None and (trigger, d.case.state) not in definition.table:
         begun = "been reported" if d.case.source else "begun"
@@ -218,7 +218,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     if not isinstance(pull, saying.Pull):
         return pull
     trigger, dest = pull
-    if refused := reopening.refuse_earlier(d, definition, trigger, dest):
+    if d.case.reopened and (refused := reopening.refuse_earlier(d, definition, trigger, dest)):
         return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
     return _pull(d, definition, trigger, dest, data, speaker)

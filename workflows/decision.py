@@ -15,7 +15,7 @@ from schemas.members import EventData, Fact
 from schemas.partition import home_of
 from workflows.case import Case, Clock, copied
 from workflows.clocks.calendar import Calendar
-from workflows.evolve import apply
+from workflows.evolve import HANDLERS
 from workflows.policy.index import Policy
 
 
@@ -132,9 +132,12 @@ class Decision:
 
     def tell(self, fact: facts.AnyFact) -> None:
         """Add a fact, and let the case follow it."""
+        kind = type(fact)
         self.facts.append(fact)
-        self.told[type(fact)] = fact
-        apply(self.case, fact)
+        self.told[kind] = fact
+        handler = HANDLERS.get(kind)  # what `apply` does, without a call for each fact
+        if handler is not None:
+            handler(self.case, fact)
 
     def send(self, to: str, trigger: str, data: EventData, bears: str = "") -> None:
         """Say something to another case, of this home or of another one. ValueError where it is the case of a home
@@ -155,7 +158,8 @@ class Decision:
     def calendar(self, code: str) -> Calendar:
         """A calendar of the active register as it is known at arrival; the root's where a newer register no longer has
         that code."""
-        return (self.register.calendars.get(code) or self.register.clock_of_days).known_at(self.arrival)
+        calendar = self.register.calendars.get(code) or self.register.clock_of_days
+        return calendar.known_at(self.arrival) if calendar.later else calendar
 
 
 def believed(occurred: int, arrival: int, offline_ms: int) -> int:

@@ -24,7 +24,7 @@ def evolve(case: Case, fact: Fact) -> Case:
 
 def apply(case: Case, fact: Fact) -> None:
     """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
-    handler = _HANDLERS.get(type(fact))
+    handler = HANDLERS.get(type(fact))
     if handler is not None:
         handler(case, fact)
 
@@ -183,7 +183,7 @@ def _quarantined(case: Case, fact: facts.Quarantined) -> None:
     case.quarantined = fact.on
 
 
-_HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
+HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     **clock_facts.HANDLERS,
     facts.Reported: _reported,
     facts.Born: _born,

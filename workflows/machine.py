@@ -237,8 +237,17 @@ class Definition(Struct, frozen=True, kw_only=True, dict=True):
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
-        takes_back = rightful and trigger not in self.returns
-        return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
+        found = self.known_endings.get((trigger, level, rightful))
+        if found is None:
+            takes_back = rightful and trigger not in self.returns
+            found = Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
+            self.known_endings[trigger, level, rightful] = found
+        return found
+
+    @cached_property
+    def known_endings(self) -> dict[tuple[str, int, bool], Ending]:
+        """The endings that were asked for: one for each trigger and level, twice at most."""
+        return {}
 
     @property
     def concealed(self) -> frozenset[str]:

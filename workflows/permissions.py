@@ -26,14 +26,18 @@ class Claim(NamedTuple):
 
 
 NOTHING = Claim()
+BEGINNING = (ReportSubmitted, BirthData)
+"""What may order the deadline of the case that it begins."""
+ORDERING = (DeadlineOrdered, ExtensionRequested, ExtensionGranted)
+"""What orders, or asks for, the deadline of a clock that it names."""
 
 
 def claim_of(data: EventData) -> Claim:
     """What the data of an event claim. A report that says of its deadline that there is none orders that, too."""
-    if isinstance(data, ReportSubmitted | BirthData):
+    if isinstance(data, BEGINNING):
         clock = "" if data.deadline is UNSET else TOTAL
         return Claim(data.source if isinstance(data, ReportSubmitted) else "", clock, "data.deadline")
-    if isinstance(data, DeadlineOrdered | ExtensionRequested | ExtensionGranted):
+    if isinstance(data, ORDERING):
         return Claim("", data.clock, "data.clock")
     return NOTHING
 

@@ -156,10 +156,12 @@ def acting(holder: Unit, register: Policy) -> list[str]:
     return [own.code] if own is not None and not own.vacant else []
 
 
-OF_THE_CASE = frozenset({"reporter", "copied", "assisting", "neighbour", "checkers", "signers"})
-"""The words of a `tell` that ask the case for more than who owns it. All others ask the register alone."""
+OF_THE_CASE = frozenset({"reporter", "copied", "neighbour", "checkers", "signers"})
+"""The words of a `tell` that ask the case for more than who owns it and who assists. All others ask the register
+alone."""
 MOST_RECIPIENTS = 8192
-"""So many lists of recipients a register keeps, by the words that ask for them, the holder and the owner."""
+"""So many lists of recipients a register keeps: by the words that ask for them, the holder, the owner and who
+assists."""
 
 
 def recipients(
@@ -176,7 +178,7 @@ def recipients(
     if not OF_THE_CASE.isdisjoint(words):
         found = tuple(dict.fromkeys(_recipients(words, case, register, holder, copied)))
     else:
-        asked = words, holder, case.owner
+        asked = words, holder, case.owner, case.assisting
         known = register.recipients.get(asked)
         if known is None:
             known = tuple(dict.fromkeys(_recipients(words, case, register, holder)))

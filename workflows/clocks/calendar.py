@@ -159,6 +159,8 @@ class Calendar:
         for kind, timescale in unbounded.items():
             self._timescales[kind] = Bounded(timescale, self._first_ms, self._tail_ms, self._refusal())
 
+        self._lowest = {kind: timescale.measure(self._first_ms) for kind, timescale in self._timescales.items()}
+
     def _refusal(self) -> str:
         return (
             f"calendar {self.code!r} begins in {self.data.first_day // 10000}, on {_date(self._first_day)}; "
@@ -272,17 +274,15 @@ class Calendar:
         by_date = self._whole_days and limit.kind is WORKING_DAY
         # A day that closes at 24:00 is still that day, but the timescale has begun the next one.
         value = timescale.measure(due_ms - by_date) - worth
-        if value < (lowest := timescale.measure(self._first_ms)):
-            value = lowest
-        reached = timescale.reach(value)
+        reached = timescale.reach(max(value, self._lowest[limit.kind]))
         if reached >= due_ms:
             # The timescale jumped to the deadline, over a skipped hour or the missing end of a short day. So running
             # time is counted back, or working time in the share of a day that `worth` is.
             if limit.kind is Kind.calendar_day:
                 return max(due_ms - worth, self._first_ms)
-            timescale = self._timescales[Kind.working_hour]
+            timescale = self._timescales[WORKING_HOUR]
             value = timescale.measure(due_ms) - worth * self._shape.width // DAY_MS
-            reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
+            reached = timescale.reach(max(value, self._lowest[WORKING_HOUR]))
         return max(reached, self._first_ms)
 
     def offset_after(self, due_ms: int, limit: Limit) -> int:
