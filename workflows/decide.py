@@ -94,7 +94,7 @@ def take(
         return Result(case, [], [refused])
     turn.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
     _step(turn, decision, cause_of(incoming, None if early else decision.occurred))
-    if not early:
+    if not early and turn.cases[case.id].parked:
         _release(turn, case, rules, incoming.arrival)
     return turn.result(case.id)
 
@@ -105,7 +105,8 @@ def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | N
     notices.give(d)
     if facts.ClockContradicted in d.told:
         calling.take_back(d)
-    for sent in turn.on_their_way(turn.add(d, cause, settles), d.arrival):
+    step = turn.add(d, cause, settles)
+    for sent in turn.on_their_way(step, d.arrival) if step.sends else ():
         if turn.stands(sent.send.to):
             turn.held.append(HeldSend(sent))
             continue

@@ -128,7 +128,7 @@ def charged(d: Decision, clock: Clock, until: int) -> Unit:
         return _without_holdings(d, clock)
     if len(holders) == 1:
         return holders[0].unit
-    shares: dict[Unit, int] = {}
+    shares = dict[Unit, int]()
     for span, consumed in consumed_in(holders, clock, until, d.calendar(clock.calendar)):
         shares[span.unit] = shares.get(span.unit, 0) + consumed
     most = max(shares.values())
@@ -167,7 +167,7 @@ def spans_of(case: Case, clock: Clock) -> list[Span]:
     for holding in reversed(case.holdings):
         if spans and upto is not None and began is not None and upto <= began:
             break
-        if clock.level in (0, holding.unit.level):
+        if not clock.level or clock.level == holding.unit.level:
             spans.append(Span(holding.since, upto, holding.unit))
         upto = holding.since
     spans.reverse()

@@ -59,7 +59,7 @@ def forbid(
     known."""
     grid = register.grids.get(post.grid)
     for row in rules.role_rows_at(grid.level if grid else 0, trigger, post.role, case.definition):
-        if _in_scope(row, post, case, register, at) and _too_much(row, claim) is None:
+        if _in_scope(row, post, case, register, at) and (claim is NOTHING or _too_much(row, claim) is None):
             return None
     in_scope = partial(_in_scope, post=post, case=case, register=register, at=at)
     return _forbid(post, trigger, case.definition, rules, register, in_scope, claim)
@@ -149,8 +149,6 @@ def _too_much(row: RoleRow, claim: Claim) -> Refusal | None:
 
 def grids_of(post: Post, register: Policy, at: int) -> tuple[str, ...]:
     """The grids for which a post speaks at an instant: its own, and the successor of one that has ended."""
-    if not register.ends:
-        return (post.grid,)
     successor = register.standing(post.grid, at)
     return (post.grid,) if successor == post.grid else (post.grid, successor)
 
@@ -161,17 +159,19 @@ def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy, at: int) -
         return False
     if row.scope == "any":
         return True
-    owner, own = case.owner, grids_of(post, register, at)
+    owner, own = case.owner, post.grid
+    instead = register.standing(own, at) if register.ends else own
     match row.scope:
         case "owner":
             if post.department:
                 return post.department == owner.department
-            return owner.grid in own
+            return owner.grid == own or owner.grid == instead
         case "department":
             return bool(post.department) and post.department in (owner.department, *case.assisting)
         case "place":
-            return any(grid in case.path for grid in own)
+            return own in case.path or instead in case.path
         case "above":
-            return owner.grid in register.grids and any(grid in register.path(owner.grid) for grid in own)
+            path = register.path(owner.grid) if owner.grid in register.grids else ()
+            return own in path or instead in path
         case "reporter":
             return post.code == case.by

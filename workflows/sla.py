@@ -191,7 +191,7 @@ def _tell_started(
     """A clock runs by the calendar of a code from the judged instant on; its ladder is armed."""
     case, judged = d.case, d.judged(d.case.judged)
     armed = arm(d, name, due, calendar, judged)
-    target = case.last_target(name, level) + 1
+    target = case.last_target(name, level) + 1 if case.targets else 0
     # A call with more than fifteen keywords goes through a dictionary, and takes four times as long.
     started = facts.ClockStarted(
         clock=name,
@@ -202,7 +202,7 @@ def _tell_started(
         calendar=code,
         limit=limit_text(limit) if limit is not None else "",
         due=due,
-        provisional=_provisional(due, limit, calendar),
+        provisional=due is not None and due > calendar.horizon_ms and _provisional(due, limit, calendar),
         basis=basis,
         rung=armed.rung,
         next=armed.next,
@@ -316,7 +316,7 @@ def stop(d: Decision, clock: Clock) -> None:
         result = "without_deadline" if clock.due is None else "on_time" if in_time else "overdue"
     else:
         result = "passed_on" if holding.has_changed(d) else "void"
-    limit = limit_of(clock)
+    limit = parse_limit(clock.limit) if clock.limit else None
     kind = limit.kind if limit else URGENT_HOUR
     late = clock.due is not None and clock.due < done
     due_to = case.charge(clock.name, clock.level) if case.charges else None
@@ -340,7 +340,7 @@ def stop(d: Decision, clock: Clock) -> None:
             judged=judged,
             started=clock.started,
             result=result,
-            elapsed=_elapsed(clock, judged),
+            elapsed=_elapsed(clock, judged) if clock.runs else judged - clock.started,
             consumed=consumed(clock, done, kind, d.calendar(clock.calendar)),
             due=clock.due,
             why=d.ending.trigger,

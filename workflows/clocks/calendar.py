@@ -227,6 +227,12 @@ class Calendar:
 
     def deadline(self, start_ms: int, limit: Limit) -> int:
         """The instant at which a limit that starts at `start_ms` ends."""
+        kind = limit.kind
+        if kind is not CALENDAR_DAY and not self._whole_days:  # there `due_after` mostly comes to this
+            timescale = self._timescales[kind]
+            reached = timescale.reach(timescale.measure(start_ms) + limit.milli * self._worth[kind])
+            if reached >= start_ms:
+                return reached
         return self.due_after(start_ms, self.budget_from(start_ms, limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
