@@ -43,7 +43,7 @@ from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by, is_home, is_spoken_to, is_spread
+from workflows.definitions import BEGINNING, DEFINITIONS, born_by, is_home, is_spoken_to, is_spread
 from workflows.machine import Definition, Speaker, nobody
 from workflows.periods import spread_of
 from workflows.permissions import claim_of, forbid, offline_allowance
@@ -210,7 +210,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     definition, speaker = DEFINITIONS[d.case.definition], saying.speaker_of(d, post)
     on = merging.gone_on(d) if d.case.merged_into else ""
     trigger = trigger_of(event_type)
-    if born_by(data) is not None and (trigger, d.case.state) not in definition.table:
+    if type(data) in BEGINNING and (trigger, d.case.state) not in definition.table:
         begun = "been reported" if d.case.source else "begun"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
     if on and canonical(trigger) not in definition.triggers(d.case.state):  # but of its own past it hears
@@ -218,7 +218,7 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     pull = saying.pull_of(d, post, speaker, trigger, data, claim_of(data))
     if not isinstance(pull, saying.Pull):
         return pull
-    trigger, dest = pull
+    trigger, dest = pull.trigger, pull.dest
     if d.case.reopened and (refused := reopening.refuse_earlier(d, definition, trigger, dest)):
         return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))

@@ -9,8 +9,8 @@
    again only by what arrives later and is judged before it, and that is said by who held the work or from above.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
 
@@ -81,13 +81,14 @@ def hold(d: Decision, hands: Hands) -> Holder:
     """Tell a change of hands, if there is one, and charge anew what it shows to have been another's. Nobody held a case
     that was over: whoever has it again holds it anew. Returns who holds it."""
     holder = holder_of(d.case, hands)
-    unit = unit_of(holder, d.case, d.register)
-    if d.case.holdings and d.case.holdings[-1].unit == unit and facts.Reopened not in d.told:
+    case = d.case
+    unit = unit_of(holder, case, d.register)
+    if case.holdings and case.holdings[-1].unit == unit and facts.Reopened not in d.told:
         return holder
-    since = d.judged(d.case.judged)
+    since = d.judged(case.judged)
     d.tell(facts.Held(unit=unit, since=since))
-    for clock in d.case.clocks if d.case.charges else ():
-        told = d.case.charge(clock.name, clock.level)
+    for clock in case.clocks if case.charges else ():
+        told = case.charge(clock.name, clock.level)
         if told is None or clock.due is None or since >= clock.due or not d.ending.takes_back:
             continue
         found = charged(d, clock, clock.due)
@@ -131,11 +132,11 @@ def charged(d: Decision, clock: Clock, until: int) -> Unit:
     shares = dict[Unit, int]()
     for span, consumed in consumed_in(holders, clock, until, d.calendar(clock.calendar)):
         shares[span.unit] = shares.get(span.unit, 0) + consumed
-    most = max(shares.values())
-    return next(span.unit for span in reversed(holders) if shares[span.unit] == most)
+    most, unit = max(shares.values()), holders[-1].unit
+    return unit if shares[unit] == most else next(s.unit for s in reversed(holders) if shares[s.unit] == most)
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True):
     """Who held a clock from an instant to another one; until None: still."""
 
     since: int
@@ -143,17 +144,20 @@ class Span(NamedTuple):
     unit: Unit
 
 
-def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> Iterator[tuple[Span, int]]:
+def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> list[tuple[Span, int]]:
     """What a clock consumed in each of these spans up to an instant, in milliseconds of its own kind of time."""
     limit = parse_limit(clock.limit) if clock.limit else None
     kind = limit.kind if limit else URGENT_HOUR
     runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
+    measure, found = calendar.timescale(kind).measure, list[tuple[Span, int]]()
     for span in spans:
-        consumed = 0
+        since, upto, consumed = span.since, until if span.until is None else span.until, 0
         for begin, end in runs:
-            a, b = max(begin, span.since), min(end, until if span.until is None else span.until)
-            consumed += calendar.elapsed(a, b, kind) if a < b else 0
-        yield span, consumed
+            a, b = since if since > begin else begin, upto if upto < end else end
+            if a < b:
+                consumed += measure(b) - measure(a)
+        found.append((span, consumed))
+    return found
 
 
 def spans_of(case: Case, clock: Clock) -> list[Span]:

@@ -120,6 +120,8 @@ def meaning(d: Decision) -> list[str]:
 
 def hears(d: Decision, post: str) -> bool:
     """Whether anything is told to a post: it stands, somebody has it, and it is no machine."""
+    if post in d.register.listening:
+        return True
     known = d.register.posts.get(post)
     return known is not None and not known.vacant and not known.machine and d.register.stands(known, d.arrival)
 

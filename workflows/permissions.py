@@ -26,7 +26,7 @@ class Claim(NamedTuple):
 
 
 NOTHING = Claim()
-BEGINNING = (ReportSubmitted, BirthData)
+DATED_BIRTHS = (ReportSubmitted, BirthData)
 """What may order the deadline of the case that it begins."""
 ORDERING = (DeadlineOrdered, ExtensionRequested, ExtensionGranted)
 """What orders, or asks for, the deadline of a clock that it names."""
@@ -34,7 +34,7 @@ ORDERING = (DeadlineOrdered, ExtensionRequested, ExtensionGranted)
 
 def claim_of(data: EventData) -> Claim:
     """What the data of an event claim. A report that says of its deadline that there is none orders that, too."""
-    if isinstance(data, BEGINNING):
+    if isinstance(data, DATED_BIRTHS):
         clock = "" if data.deadline is UNSET else TOTAL
         return Claim(data.source if isinstance(data, ReportSubmitted) else "", clock, "data.deadline")
     if isinstance(data, ORDERING):

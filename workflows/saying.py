@@ -6,7 +6,6 @@ same function: with the example of the contract for what would be said, and each
 
 from collections.abc import Iterator
 from functools import cache
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, inspect
@@ -26,7 +25,7 @@ from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
 
-class Pull(NamedTuple):
+class Pull(Struct, frozen=True):
     """The trigger that an event pulls, and the state to which it leads (`=`: the same)."""
 
     trigger: str

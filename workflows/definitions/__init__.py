@@ -149,6 +149,10 @@ _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
 }
 
 
+BEGINNING = frozenset(struct for struct, kinds in _BORN.items() if kinds)
+"""What begins a case: the data of such events."""
+
+
 def born_by(data: EventData) -> tuple[Definition, str] | None:
     """The definition of the case that an event begins, and the trigger; None for an event that begins none.
 

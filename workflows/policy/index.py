@@ -59,6 +59,10 @@ class Policy:
         self.grids: dict[str, Grid] = {g.code: g for g in pack.grids}
         self.posts: dict[str, Post] = {p.code: p for p in pack.posts}
         self.machines = frozenset(p.code for p in pack.posts if p.machine)
+        # People who have a post that stands on any day: whatever is told to it is heard.
+        self.listening = frozenset(
+            p.code for p in pack.posts if not (p.vacant or p.machine or p.valid_from or p.valid_to)
+        )
         self.dated = frozenset(p.code for p in pack.posts if p.valid_from or p.valid_to)  # that do not always stand
         asks = pack.options.untrained  # whether posts of a kind are asked for their day of training
         # Those that may speak on any day: nothing is asked of them when they do.
