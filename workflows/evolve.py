@@ -29,17 +29,17 @@ def apply(case: Case, fact: Fact) -> None:
         handler(case, fact)
 
 
-# fmt: off
-_GIVEN_AT_BIRTH = (
-    "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key", "spot", "listed", "site", "about",
-)
-# fmt: on
-
-
 def _reported(case: Case, fact: facts.Reported) -> None:
-    for name in _GIVEN_AT_BIRTH:
-        setattr(case, name, getattr(fact, name))
+    case.definition, case.policy, case.source, case.by, case.path = (
+        fact.definition,
+        fact.policy,
+        fact.source,
+        fact.by,
+        fact.path,
+    )
+    case.category, case.group, case.touches, case.unit = fact.category, fact.group, fact.touches, fact.unit
+    case.lon, case.lat, case.spot, case.key, case.site = fact.lon, fact.lat, fact.spot, fact.key, fact.site
+    case.reference, case.listed, case.about = fact.reference, fact.listed, fact.about
     case.opened = case.judged = fact.judged
 
 

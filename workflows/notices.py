@@ -137,7 +137,7 @@ def hears_at_once(d: Decision, unit: facts.Unit) -> bool:
 def waits_until(d: Decision, move: str) -> int | None:
     """Until when the telling of a move waits; None: it does not."""
     exempt = d.rules.options.quiet_exempt
-    if move in TO_ACT:
+    if exempt and move in TO_ACT:
         for clock in d.case.clocks:
             if clock.name in exempt and clock.since is not None:
                 return None

@@ -69,7 +69,8 @@ def upward(case: Case, rules: Policy, register: Policy) -> Owner:
 
 def upward_level(case: Case, rules: Policy, register: Policy) -> int:
     """The level of that owner."""
-    level = min(authority(case, rules), len(case.path))
+    level, deepest = authority(case, rules), len(case.path)
+    level = level if level < deepest else deepest
     return min(level, len(common_path(case, register))) if case.touches else level
 
 

@@ -52,7 +52,8 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
     if due is None:
         return Arming()
     past: list[tuple[RungRow, int, int]] = []
-    for row, repeat in d.rules.ladder(clock, d.case.definition, d.case.category)[start:]:
+    ladder = d.rules.ladder(clock, d.case.definition, d.case.category)
+    for row, repeat in ladder[start:] if start else ladder:
         instant = rung_instant(row, repeat, due, calendar)
         if instant >= d.arrival:
             if not past:
