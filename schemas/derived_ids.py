@@ -15,6 +15,8 @@ from schemas.partition import home_of
 
 SCHEME = "gridpatrol.derived.1"
 """Stands at the beginning of what is hashed. Another way of deriving would get another one."""
+NO_INSTANT = "00000000-0000-"
+"""How an id begins whose milliseconds are 0."""
 HOME = "home"
 """The definition of the case of a home."""
 
@@ -46,7 +48,7 @@ def home_subject(home: str) -> str:
     return f"{home}.{_uuid('|'.join((SCHEME, home, HOME, '', '', '')), 0)}"
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=65_536)
 def docket_subject(home: str) -> str:
     """The id of the docket of a home (`schemas.kinds.docket`). It has no row, no post, no day and no instant."""
     return f"{home}.{_uuid('|'.join((SCHEME, home, 'docket', '', '', '')), 0)}"
@@ -87,6 +89,12 @@ def petitioned_subject(petition: str, home: str) -> str:
 def instant_of(subject: str) -> int:
     """The milliseconds in the id of a subject."""
     return int(subject[-36:-28] + subject[-27:-23], 16)
+
+
+def has_no_instant(subject: str) -> bool:
+    """Whether the milliseconds in an id are none, as in those of what each home has one of: its own case, its docket.
+    No more than that is asked of almost any id."""
+    return subject[-36:-22] == NO_INSTANT
 
 
 def _uuid(named: str, ms: int) -> UUID:

@@ -17,7 +17,7 @@ from schemas.envelope import Envelope, Record, to_ms
 from schemas.events import EVENT_TYPES
 from schemas.members import Instant
 
-_BESIDE = ("traceparent", "tracestate", "recordedtime", "datacontenttype")
+_BESIDE = frozenset({"traceparent", "tracestate", "recordedtime", "datacontenttype"})
 """Attributes that form 1 leaves out: tracing, when it was recorded, and the data's type, which is always JSON."""
 _canonical = msgspec.json.Encoder(order="deterministic").encode
 _text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
@@ -25,6 +25,7 @@ _text = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 MEANING = "2:"
 """The name of form 2."""
 
+NUMBERS = (int, float)
 INSTANT = "instant"
 Shape = dict[str, tuple[Any, bool]] | list[Any] | str | None
 """What the contract knows of a value: its members (each a Shape, and whether null says something else than a missing
@@ -34,7 +35,7 @@ member), one Shape for the items of an array, INSTANT, or None."""
 def as_sent(event: dict[str, Any]) -> str:
     """Form 1: SHA-256 of an event as it was sent, in either mode, without `_BESIDE`; the order of members does not
     count."""
-    counted = {k: v for k, v in event.items() if k not in _BESIDE}
+    counted = event if _BESIDE.isdisjoint(event) else {k: v for k, v in event.items() if k not in _BESIDE}
     return hashlib.sha256(_canonical(counted)).hexdigest()
 
 
@@ -86,7 +87,7 @@ def _meant(value: Any, shape: Shape) -> Any:
     if isinstance(value, list):
         inner = shape[0] if isinstance(shape, list) else None
         return [_meant(item, inner) for item in value]
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, NUMBERS) and not isinstance(value, bool):
         return value + 0.0  # a double, and never -0
     return value
 

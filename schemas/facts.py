@@ -96,7 +96,7 @@ class Unit(Struct, frozen=True, omit_defaults=True):
     @property
     def grid(self) -> str:
         """The code of its grid."""
-        return self.path[self.path.rfind("/", 0, -1) + 1 : -1]
+        return self.path[:-1].rpartition("/")[2]
 
     @property
     def level(self) -> int:

@@ -3,6 +3,8 @@
 Instants are milliseconds UTC.
 """
 
+from collections.abc import Callable
+from operator import methodcaller
 from typing import Literal
 
 import msgspec
@@ -323,6 +325,8 @@ class Case(Struct, omit_defaults=True, kw_only=True):
         return -1
 
 
+copied: Callable[[Case], Case] = methodcaller("__copy__")
+"""A case of its own with the same members, which are values: whoever has it may replace them."""
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Case).decode
 

@@ -29,31 +29,31 @@ from workflows.case import (
 
 def _forget_proposals(case: Case, fact: facts.ClockFact) -> None:
     """What was asked for a clock ends with it, and with its deadline; all of it ends with the case."""
-    if case.proposals:
-        over = fact.clock == TOTAL and type(fact) is facts.ClockStopped
-        kept = (each for each in case.proposals if (each.clock, each.level) != (fact.clock, fact.level))
-        case.proposals = () if over else tuple(kept)
+    over = fact.clock == TOTAL and type(fact) is facts.ClockStopped
+    kept = (each for each in case.proposals if (each.clock, each.level) != (fact.clock, fact.level))
+    case.proposals = () if over else tuple(kept)
 
 
 def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
+    # That of the whole case began with the case, also where it goes on in another cycle.
+    started = fact.runs[0][0] if fact.clock == TOTAL and fact.runs else fact.judged
     clock = Clock(
-        name=fact.clock,
-        level=fact.level,
-        cycle=fact.cycle,
-        target=fact.target,
-        calendar=fact.calendar,
-        # That of the whole case began with the case, also where it goes on in another cycle.
-        started=fact.runs[0][0] if fact.clock == TOTAL and fact.runs else fact.judged,
-        judged=fact.judged,
-        limit=fact.limit,
-        due=fact.due,
-        provisional=fact.provisional,
-        since=fact.judged,
-        rung=fact.rung,
-        next=fact.next,
-        repeat=fact.repeat,
-        runs=fact.runs,
-        breached=fact.again,
+        fact.clock,
+        fact.level,
+        fact.cycle,
+        fact.target,
+        fact.calendar,
+        started,
+        fact.judged,
+        fact.limit,
+        fact.due,
+        fact.provisional,
+        fact.runs,
+        fact.judged,
+        fact.rung,
+        fact.next,
+        fact.repeat,
+        fact.again,
     )
     case.clocks = (*case.clocks, clock)
     if fact.again:
@@ -61,7 +61,8 @@ def _clock_started(case: Case, fact: facts.ClockStarted) -> None:
     if fact.holder is not None:
         case.ordered = (*case.ordered, UnitOfClock(fact.clock, fact.level, fact.holder))
     _set_target(case, fact)
-    _arm(case, fact, fact.armed)
+    if fact.armed is not None or case.armed:
+        _arm(case, fact, fact.armed)
 
 
 def _without(found: tuple[UnitOfClock, ...], fact: facts.ClockFact) -> tuple[UnitOfClock, ...]:
@@ -69,8 +70,8 @@ def _without(found: tuple[UnitOfClock, ...], fact: facts.ClockFact) -> tuple[Uni
 
 
 def _set_target(case: Case, fact: facts.ClockFact) -> None:
-    others = [t for t in case.targets if t[0] != fact.clock or t[1] != fact.level]
-    case.targets = (*others, (fact.clock, fact.level, fact.target))
+    target = fact.clock, fact.level, fact.target
+    case.targets = (*[t for t in case.targets if t[0] != fact.clock or t[1] != fact.level], target)
 
 
 def _change_clock(
@@ -207,11 +208,15 @@ def _clock_stopped(case: Case, fact: facts.ClockStopped) -> None:
         _miss(case, fact)
     if case.again:
         case.again = tuple(key for key in case.again if key != (fact.clock, fact.level))
-    case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
+    if case.ordered or case.charges:
+        case.ordered, case.charges = _without(case.ordered, fact), _without(case.charges, fact)
     case.clocks = tuple([c for c in case.clocks if c.name != fact.clock or c.level != fact.level])
-    _forget_alerted(case, fact)
-    _forget_proposals(case, fact)
-    _arm(case, fact)
+    if case.alerted:
+        _forget_alerted(case, fact)
+    if case.proposals:
+        _forget_proposals(case, fact)
+    if case.armed:
+        _arm(case, fact)
     if fact.clock == TOTAL:
         case.closed = fact.judged
         if clock is not None and case.definition in REOPENING:
@@ -246,8 +251,7 @@ def _arm(case: Case, fact: facts.ClockFact, armed: int | None = None) -> None:
 
 
 def _forget_alerted(case: Case, fact: facts.ClockFact) -> None:
-    if case.alerted:
-        case.alerted = tuple(each for each in case.alerted if (each.clock, each.level) != (fact.clock, fact.level))
+    case.alerted = tuple(each for each in case.alerted if (each.clock, each.level) != (fact.clock, fact.level))
 
 
 def _alert_raised(case: Case, fact: facts.AlertRaised) -> None:

@@ -45,7 +45,7 @@ from workflows.case import AWAITED, Case, Clock, Waiting
 from workflows.clocks.limits import LimitError
 from workflows.clocks.timescales import CalendarError
 from workflows.decision import Decision, Send, believed
-from workflows.definitions import DEFINITIONS, born_by, is_home, is_spoken_to, is_spread
+from workflows.definitions import BEGINNING, DEFINITIONS, born_by, is_home, is_spoken_to, is_spread
 from workflows.machine import Definition, Speaker, nobody
 from workflows.periods import spread_of
 from workflows.permissions import claim_of, forbid, offline_allowance
@@ -95,8 +95,8 @@ def take(
         refused = EventOutcome(event.source, event.id, event.actor, "refused", decision, incoming.raw)
         return Result(case, [], [refused])
     turn.outcomes.append(EventOutcome(event.source, event.id, event.actor, "parked" if early else "done"))
-    _step(turn, decision, cause_of(incoming))
-    if not early:
+    _step(turn, decision, cause_of(incoming, None if early else decision.occurred))
+    if not early and turn.cases[case.id].parked:
         _release(turn, case, rules, incoming.arrival)
     return turn.result(case.id)
 
@@ -107,7 +107,8 @@ def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | N
     notices.give(d)
     if facts.ClockContradicted in d.told:
         calling.take_back(d)
-    for sent in turn.on_their_way(turn.add(d, cause, settles), d.arrival):
+    step = turn.add(d, cause, settles)
+    for sent in turn.on_their_way(step, d.arrival) if step.sends else ():
         if turn.stands(sent.send.to):
             turn.held.append(HeldSend(sent))
             continue
@@ -120,17 +121,17 @@ def _step(turn: Turn, d: Decision, cause: facts.Cause, settles: EventOutcome | N
             turn.held.append(HeldSend(sent, error))
 
 
-def cause_of(incoming: IncomingEvent) -> facts.Cause:
-    """The event as the cause of a step."""
+def cause_of(incoming: IncomingEvent, occurred: int | None = None) -> facts.Cause:
+    """The event as the cause of a step. `occurred`: its instant (ms), where that is known already."""
     event = incoming.record.event
     return facts.Cause(
-        type=event.type,
-        source=event.source,
-        id=event.id,
-        actor=event.actor,
-        occurred=to_ms(event.time),
-        traceparent=event.traceparent or "",
-        token=incoming.record.token,
+        event.type,
+        event.source,
+        event.id,
+        event.actor,
+        to_ms(event.time) if occurred is None else occurred,
+        event.traceparent or "",
+        incoming.record.token,
     )
 
 
@@ -143,10 +144,11 @@ def _decide(
         what = "the case of the home itself" if is_home(event.subject) else "the docket of the home"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this is {what}, to which nobody speaks")
     post = register.posts.get(event.actor)
-    if post is None or (why := saying.silence_of(post, register, incoming.arrival)):
+    steady = event.actor in register.steady
+    if post is None or (not steady and (why := saying.silence_of(post, register, incoming.arrival))):
         why = "no post of the active pack" if post is None else why
         return Refusal(Reason.UNKNOWN_CODE, "actor", f"the actor is {why}: send the code of a post that stands")
-    if refused := saying.refuse_untrained(post, register, incoming.arrival):
+    if not steady and (refused := saying.refuse_untrained(post, register, incoming.arrival)):
         return refused
     came = incoming.first_arrival or incoming.arrival
     if incoming.record.letter and incoming.record.came:  # a letter came when its event did, whoever replays it when
@@ -170,7 +172,7 @@ def _decide(
         return Refusal(Reason.INVALID, "time", str(error))
     except LimitError as error:
         return Refusal(Reason.INVALID, "data.limit", error.rule)
-    if isinstance(decided, Decision) and saying.is_untrained(post, register, incoming.arrival):
+    if not steady and isinstance(decided, Decision) and saying.is_untrained(post, register, incoming.arrival):
         decided.tell(facts.SpokeUntrained(post=post.code))
     return decided
 
@@ -208,9 +210,9 @@ def _birth(
 def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decision | Refusal | None:
     """A case that is under way takes an event, or lets it wait, or refuses it."""
     definition, speaker = DEFINITIONS[d.case.definition], saying.speaker_of(d, post)
-    on = merging.gone_on(d)
+    on = merging.gone_on(d) if d.case.merged_into else ""
     trigger = trigger_of(event_type)
-    if born_by(data) is not None and (trigger, d.case.state) not in definition.table:
+    if type(data) in BEGINNING and (trigger, d.case.state) not in definition.table:
         begun = "been reported" if d.case.source else "begun"
         return Refusal(Reason.IMPOSSIBLE, "subject", f"this case has {begun} already{on}: mint a new subject")
     if on and canonical(trigger) not in definition.triggers(d.case.state):  # but of its own past it hears
@@ -218,8 +220,8 @@ def _proceed(d: Decision, data: EventData, post: Post, event_type: str) -> Decis
     pull = saying.pull_of(d, post, speaker, trigger, data, claim_of(data))
     if not isinstance(pull, saying.Pull):
         return pull
-    trigger, dest = pull
-    if refused := reopening.refuse_earlier(d, definition, trigger, dest):
+    trigger, dest = pull.trigger, pull.dest
+    if d.case.reopened and (refused := reopening.refuse_earlier(d, definition, trigger, dest)):
         return refused
     d.ending = definition.ending(trigger, speaker.level, rightful=holding.may_order(d, post))
     return _pull(d, definition, trigger, dest, data, speaker)

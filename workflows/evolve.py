@@ -3,7 +3,6 @@
 Deciding, recovery and verification all use it, so a case is the sum of its facts. Instants are milliseconds UTC.
 """
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -13,34 +12,34 @@ from schemas import facts
 from schemas.kinds import KINDS
 from schemas.members import Fact, OwnFact
 from workflows import clock_facts
-from workflows.case import MOST_HOLDINGS, Case, Holding, Owner, Proposal, Waiting
+from workflows.case import MOST_HOLDINGS, Case, Holding, Owner, Proposal, Waiting, copied
 
 
 def evolve(case: Case, fact: Fact) -> Case:
     """The case after a fact. The given one stays as it was."""
-    after = copy.copy(case)
+    after = copied(case)
     apply(after, fact)
     return after
 
 
 def apply(case: Case, fact: Fact) -> None:
     """`evolve` in place, for the owner of a private copy. Values inside a case are replaced, never changed."""
-    handler = _HANDLERS.get(type(fact))
+    handler = HANDLERS.get(type(fact))
     if handler is not None:
         handler(case, fact)
 
 
-# fmt: off
-_GIVEN_AT_BIRTH = (
-    "definition", "policy", "category", "group", "source", "by", "path", "touches", "lon", "lat", "unit", "reference",
-    "key", "spot", "listed", "site", "about",
-)
-# fmt: on
-
-
 def _reported(case: Case, fact: facts.Reported) -> None:
-    for name in _GIVEN_AT_BIRTH:
-        setattr(case, name, getattr(fact, name))
+    case.definition, case.policy, case.source, case.by, case.path = (
+        fact.definition,
+        fact.policy,
+        fact.source,
+        fact.by,
+        fact.path,
+    )
+    case.category, case.group, case.touches, case.unit = fact.category, fact.group, fact.touches, fact.unit
+    case.lon, case.lat, case.spot, case.key, case.site = fact.lon, fact.lat, fact.spot, fact.key, fact.site
+    case.reference, case.listed, case.about = fact.reference, fact.listed, fact.about
     case.opened = case.judged = fact.judged
 
 
@@ -184,7 +183,7 @@ def _quarantined(case: Case, fact: facts.Quarantined) -> None:
     case.quarantined = fact.on
 
 
-_HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
+HANDLERS: dict[type[Fact], Callable[[Case, Any], None]] = {
     **clock_facts.HANDLERS,
     facts.Reported: _reported,
     facts.Born: _born,

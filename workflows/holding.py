@@ -9,8 +9,8 @@
    again only by what arrives later and is judged before it, and that is said by who held the work or from above.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct
 
@@ -18,7 +18,7 @@ from schemas import facts
 from schemas.facts import Unit
 from workflows.case import Case, Clock, responsible
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.limits import Kind, parse_limit
+from workflows.clocks.limits import URGENT_HOUR, parse_limit
 from workflows.decision import Decision
 from workflows.policy.index import Policy
 from workflows.policy.model import Post
@@ -57,8 +57,11 @@ def holder_of(case: Case, hands: Hands) -> Holder:
 
 def unit_of(holder: Holder, case: Case, register: Policy) -> Unit:
     """A holder as figures know it, by its path. A grid that the register has no more is taken as one of the place's."""
-    known = register.path(holder.grid) if holder.grid in register.grids else case.path[: holder.level]
-    return Unit(f"/{'/'.join(known)}/" if known else "/", holder.department, holder.post)
+    path = register.slashed.get(holder.grid)
+    if path is None:
+        known = case.path[: holder.level]
+        path = f"/{'/'.join(known)}/" if known else "/"
+    return Unit(path, holder.department, holder.post)
 
 
 def present(case: Case, register: Policy) -> Unit:
@@ -74,16 +77,18 @@ def has_changed(d: Decision) -> bool:
     return d.case.holdings[-1].unit != before[-1].unit
 
 
-def hold(d: Decision, hands: Hands) -> None:
+def hold(d: Decision, hands: Hands) -> Holder:
     """Tell a change of hands, if there is one, and charge anew what it shows to have been another's. Nobody held a case
-    that was over: whoever has it again holds it anew."""
-    unit = unit_of(holder_of(d.case, hands), d.case, d.register)
-    if d.case.holdings and d.case.holdings[-1].unit == unit and facts.Reopened not in d.told:
-        return
-    since = d.judged(d.case.judged)
+    that was over: whoever has it again holds it anew. Returns who holds it."""
+    holder = holder_of(d.case, hands)
+    case = d.case
+    unit = unit_of(holder, case, d.register)
+    if case.holdings and case.holdings[-1].unit == unit and facts.Reopened not in d.told:
+        return holder
+    since = d.judged(case.judged)
     d.tell(facts.Held(unit=unit, since=since))
-    for clock in d.case.clocks:
-        told = d.case.charge(clock.name, clock.level)
+    for clock in case.clocks if case.charges else ():
+        told = case.charge(clock.name, clock.level)
         if told is None or clock.due is None or since >= clock.due or not d.ending.takes_back:
             continue
         found = charged(d, clock, clock.due)
@@ -93,6 +98,7 @@ def hold(d: Decision, hands: Hands) -> None:
                     clock=clock.name, level=clock.level, cycle=clock.cycle, target=clock.target, charged=found
                 )
             )
+    return holder
 
 
 def may_order(d: Decision, post: Post) -> bool:
@@ -100,8 +106,9 @@ def may_order(d: Decision, post: Post) -> bool:
     unit = present(d.case, d.register)
     if unit.post:
         return post.code == unit.post or post.grid in unit.path.split("/")[:-2]
-    beside = post.grid == unit.grid and post.department not in ("", unit.department)
-    return post.grid in unit.path.split("/") and not beside
+    if f"/{post.grid}/" not in unit.path:
+        return False
+    return not post.department or post.department == unit.department or post.grid != unit.grid
 
 
 def holder_of_clock(d: Decision, clock: Clock) -> Unit:
@@ -122,14 +129,14 @@ def charged(d: Decision, clock: Clock, until: int) -> Unit:
         return _without_holdings(d, clock)
     if len(holders) == 1:
         return holders[0].unit
-    shares: dict[Unit, int] = {}
+    shares = dict[Unit, int]()
     for span, consumed in consumed_in(holders, clock, until, d.calendar(clock.calendar)):
         shares[span.unit] = shares.get(span.unit, 0) + consumed
-    most = max(shares.values())
-    return next(span.unit for span in reversed(holders) if shares[span.unit] == most)
+    most, unit = max(shares.values()), holders[-1].unit
+    return unit if shares[unit] == most else next(s.unit for s in reversed(holders) if shares[s.unit] == most)
 
 
-class Span(NamedTuple):
+class Span(Struct, frozen=True):
     """Who held a clock from an instant to another one; until None: still."""
 
     since: int
@@ -137,23 +144,26 @@ class Span(NamedTuple):
     unit: Unit
 
 
-def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> Iterator[tuple[Span, int]]:
+def consumed_in(spans: Iterable[Span], clock: Clock, until: int, calendar: Calendar) -> list[tuple[Span, int]]:
     """What a clock consumed in each of these spans up to an instant, in milliseconds of its own kind of time."""
     limit = parse_limit(clock.limit) if clock.limit else None
-    kind = limit.kind if limit else Kind.urgent_hour
+    kind = limit.kind if limit else URGENT_HOUR
     runs = clock.runs if clock.since is None else (*clock.runs, (clock.since, until))
+    measure, found = calendar.timescale(kind).measure, list[tuple[Span, int]]()
     for span in spans:
-        consumed = 0
+        since, upto, consumed = span.since, until if span.until is None else span.until, 0
         for begin, end in runs:
-            a, b = max(begin, span.since), min(end, until if span.until is None else span.until)
-            consumed += calendar.elapsed(a, b, kind) if a < b else 0
-        yield span, consumed
+            a, b = since if since > begin else begin, upto if upto < end else end
+            if a < b:
+                consumed += measure(b) - measure(a)
+        found.append((span, consumed))
+    return found
 
 
 def spans_of(case: Case, clock: Clock) -> list[Span]:
     """Who held a clock, and when; empty where no fact has told it. Who gave it up before it began is left out, unless
     nobody has held it since."""
-    ordered = case.orderer(clock.name, clock.level)
+    ordered = case.orderer(clock.name, clock.level) if case.ordered else None
     if ordered is not None:
         return [Span(0, None, ordered)]
     began = clock.runs[0][0] if clock.runs else clock.since
@@ -161,7 +171,7 @@ def spans_of(case: Case, clock: Clock) -> list[Span]:
     for holding in reversed(case.holdings):
         if spans and upto is not None and began is not None and upto <= began:
             break
-        if clock.level in (0, holding.unit.level):
+        if not clock.level or clock.level == holding.unit.level:
             spans.append(Span(holding.since, upto, holding.unit))
         upto = holding.since
     spans.reverse()

@@ -43,7 +43,7 @@ def alive(case: Case) -> list[KeptPart]:
 
 def is_waited_for(case: Case, data: EventData, speaker: Speaker) -> bool:
     """Some part is open."""
-    return any(each.waited_for for each in alive(case))
+    return case.own is not None and any(each.waited_for for each in alive(case))
 
 
 def is_last(case: Case, data: EventData, speaker: Speaker) -> bool:

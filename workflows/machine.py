@@ -4,6 +4,7 @@ All cases of a kind share one machine. `auto_transitions` is off, so no state ca
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
@@ -172,7 +173,7 @@ class Tolerance(NamedTuple):
     reported: tuple[str, ...]
 
 
-class Definition(Struct, frozen=True, kw_only=True):
+class Definition(Struct, frozen=True, kw_only=True, dict=True):
     """A compiled definition. `table` maps (trigger, state) to destinations with their guards and the answers they need.
 
     `forward` has the moves (trigger, state, next state) that lead on within a cycle, and `ahead` maps a state to the
@@ -238,15 +239,24 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def ending(self, trigger: str, level: int = 0, *, rightful: bool = True) -> Ending:
         """How a trigger ends clocks, said by a level; `rightful`: by who holds the case, or from above."""
-        takes_back = rightful and trigger not in self.returns
-        return Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
+        found = self.known_endings.get((trigger, level, rightful))
+        if found is None:
+            takes_back = rightful and trigger not in self.returns
+            found = Ending(trigger, self.fulfils.get(trigger, ()), self.checking, level, takes_back)
+            self.known_endings[trigger, level, rightful] = found
+        return found
+
+    @cached_property
+    def known_endings(self) -> dict[tuple[str, int, bool], Ending]:
+        """The endings that were asked for: one for each trigger and level, twice at most."""
+        return {}
 
     @property
     def concealed(self) -> frozenset[str]:
         """The states in which only who began a case and who decides of it read it."""
         return frozenset(state.name for state in self.states.values() if state.concealed)
 
-    @property
+    @cached_property
     def ends(self) -> bool:
         """Whether cases of this kind come to an end, so that they have a clock of the whole case."""
         return any(state.terminal for state in self.states.values())
@@ -264,10 +274,19 @@ class Definition(Struct, frozen=True, kw_only=True):
 
     def meant(self, said: str, case: Case, data: EventData, speaker: Speaker) -> str:
         """The trigger that is meant by an event of this trigger: mostly itself."""
-        for trigger, alias in self.aliases.items():
-            if alias.event == said and alias.when(case, data, speaker):
+        for trigger, when in self.meanings.get(said, ()):
+            if when(case, data, speaker):
                 return trigger
         return said
+
+    @cached_property
+    def meanings(self) -> dict[str, tuple[tuple[str, Guard], ...]]:
+        """What an event of a trigger may mean besides itself, and when, in the order of the aliases."""
+        said = {alias.event for alias in self.aliases.values()}
+        return {
+            event: tuple((name, alias.when) for name, alias in self.aliases.items() if alias.event == event)
+            for event in said
+        }
 
     def works(self, trigger: str, state: str) -> bool:
         """Whether a trigger does what a state waits for: it fulfils a clock of the case, or leads on."""
@@ -282,7 +301,10 @@ class Definition(Struct, frozen=True, kw_only=True):
     def destination(self, trigger: str, case: Case, data: EventData, speaker: Speaker) -> str | None:
         """The state to which a trigger leads (`=`: the same); None if no row's guards agree."""
         for dest, guards in self.table.get((trigger, case.state), ()):
-            if all(guard(case, data, speaker) is wanted for guard, wanted in guards):
+            for guard, wanted in guards:
+                if guard(case, data, speaker) is not wanted:
+                    break
+            else:
                 return dest
         return None
 

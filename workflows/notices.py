@@ -13,7 +13,7 @@
 from schemas import facts
 from schemas.kinds.petition import PetitionCaseOver
 from schemas.kinds.supervision import Supervision, SupervisionContested, SupervisionServed
-from schemas.members import Own
+from schemas.members import Fact, Own
 from workflows import exemptions, holding, routing, sla
 from workflows.clocks.limits import DAY_MS
 from workflows.decision import Decision
@@ -23,23 +23,27 @@ from workflows.policy.moves import ASKED, MEANS, MOVES, PUBLISHED, TO_ACT
 
 def give(d: Decision) -> None:
     """Tell who is told of a decision that is made."""
-    (words_of, telling, reported), told = d.rules.notices(d.case.definition, d.case.category), d.told
+    case, register, told = d.case, d.register, d.told
+    words_of, telling, reported = d.rules.notices(case.definition, case.category)
     if telling.isdisjoint(told):
         return
-    moves = [move for move in meaning(d) if move in words_of]
+    plain = SPECIAL.isdisjoint(told) and not is_public(case.own)
+    moves = [move for move in (plain_meaning(d) if plain else meaning(d)) if move in words_of]
     if not moves:
         return
-    asking = exemptions.told_to(d)  # of this the reporter hears nothing: it is between a unit and those above it
-    case, register, unit = d.case, d.register, asking or office_asked(d) or holding.present(d.case, d.register)
-    known, reporter = {d.mover}, d.case.by
+    # Of an exemption the reporter hears nothing: it is between a unit and those above it.
+    asking = None if plain else exemptions.told_to(d)
+    office = None if plain else office_asked(d)
+    unit = asking or office or holding.present(case, register)
+    known, reporter = {d.mover}, case.by
     reported = reported if asking is None else frozenset()
     elsewhere = facts.SurvivorEnded in told  # who worked on the case that went on hears of it there
     for move in moves:
         words = words_of[move] if not elsewhere else ()
         found = routing.recipients(words, case, register, d.arrival, unit, told.get(facts.Copied)) if words else ()
-        if move in reported and reporter not in known and hears_at_once(d, unit):
+        if move in reported and reporter not in known and reporter not in found and hears_at_once(d, unit):
             found = (*found, reporter)
-        posts = [code for code in dict.fromkeys(found) if code not in known and code not in register.machines]
+        posts = [code for code in found if code not in known and code not in register.machines]
         if posts:
             d.tell(facts.NoticeGiven(on=move, to=tuple(posts), not_before=waits_until(d, move)))
             known.update(posts)
@@ -52,6 +56,32 @@ def office_asked(d: Decision) -> facts.Unit | None:
     """The office that is asked whether a supervision stands, whoever has it in hand; None: none is."""
     contested = d.told.get(SupervisionContested)
     return facts.Unit(f"/{'/'.join(d.register.path(contested.office))}/") if contested is not None else None
+
+
+SPECIAL: frozenset[type[Fact]] = frozenset(fact for found in MEANS.values() for fact in found) - {
+    facts.Assigned,
+    facts.Copied,
+    facts.Held,
+    facts.Moved,
+} | {facts.Linked, facts.Noted}
+"""The facts of which a step means more than that the case goes on its way, or that somebody else has it."""
+
+
+def plain_meaning(d: Decision) -> list[str]:
+    """`meaning` where a decision has no fact of `SPECIAL`, and the case is not told in public."""
+    states, told = DEFINITIONS[d.case.definition].states, d.told
+    was, now = states[d.origin.state], states[d.case.state]
+    moved, assigned = facts.Moved in told, told.get(facts.Assigned)
+    found = "moved" if was is not now else ""
+    if moved and now.terminal:
+        found = "ended"
+    elif assigned is not None and assigned.why == "reassigned":
+        found = "reassigned"
+    elif facts.Held in told or (moved and was.hands != now.hands):
+        found = "check" if now.hands == "check" else "assigned"
+    if facts.Copied not in told:
+        return [found] if found else []
+    return ["copied", "moved"] if found == "moved" else [found, "copied"] if found else ["copied"]
 
 
 def meaning(d: Decision) -> list[str]:
@@ -98,6 +128,8 @@ def is_public(own: Own | None) -> bool:
 
 def hears(d: Decision, post: str) -> bool:
     """Whether anything is told to a post: it stands, somebody has it, and it is no machine."""
+    if post in d.register.listening:
+        return True
     known = d.register.posts.get(post)
     return known is not None and not known.vacant and not known.machine and d.register.stands(known, d.arrival)
 
@@ -113,7 +145,7 @@ def hears_at_once(d: Decision, unit: facts.Unit) -> bool:
 def waits_until(d: Decision, move: str) -> int | None:
     """Until when the telling of a move waits; None: it does not."""
     exempt = d.rules.options.quiet_exempt
-    if move in TO_ACT:
+    if exempt and move in TO_ACT:
         for clock in d.case.clocks:
             if clock.name in exempt and clock.since is not None:
                 return None

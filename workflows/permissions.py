@@ -26,14 +26,18 @@ class Claim(NamedTuple):
 
 
 NOTHING = Claim()
+DATED_BIRTHS = (ReportSubmitted, BirthData)
+"""What may order the deadline of the case that it begins."""
+ORDERING = (DeadlineOrdered, ExtensionRequested, ExtensionGranted)
+"""What orders, or asks for, the deadline of a clock that it names."""
 
 
 def claim_of(data: EventData) -> Claim:
     """What the data of an event claim. A report that says of its deadline that there is none orders that, too."""
-    if isinstance(data, ReportSubmitted | BirthData):
+    if isinstance(data, DATED_BIRTHS):
         clock = "" if data.deadline is UNSET else TOTAL
         return Claim(data.source if isinstance(data, ReportSubmitted) else "", clock, "data.deadline")
-    if isinstance(data, DeadlineOrdered | ExtensionRequested | ExtensionGranted):
+    if isinstance(data, ORDERING):
         return Claim("", data.clock, "data.clock")
     return NOTHING
 
@@ -44,10 +48,8 @@ def offline_allowance(post: Post, trigger: str, rules: Policy, register: Policy,
     An act in the field has an allowance, since phones go offline; one at a desk has none, so that no desk sets itself
     on time. It is the widest of the rows that role and level have.
     """
-    usual, grid = rules.options.offline_ms, register.grids.get(post.grid)
-    level = grid.level if grid else 0
-    rows = rules.role_rows_at(level, trigger, post.role, definition)
-    return max([usual if row.offline_ms is None else row.offline_ms for row in rows], default=usual)
+    grid = register.grids.get(post.grid)
+    return rules.offline_ms_at(grid.level if grid else 0, trigger, post.role, definition)
 
 
 def forbid(
@@ -55,6 +57,10 @@ def forbid(
 ) -> Refusal | None:
     """Why a post may not pull a trigger on a case, or claim this, at an arrival; None if it may. `case.path` must be
     known."""
+    grid = register.grids.get(post.grid)
+    for row in rules.role_rows_at(grid.level if grid else 0, trigger, post.role, case.definition):
+        if _in_scope(row, post, case, register, at) and (claim is NOTHING or _too_much(row, claim) is None):
+            return None
     in_scope = partial(_in_scope, post=post, case=case, register=register, at=at)
     return _forbid(post, trigger, case.definition, rules, register, in_scope, claim)
 
@@ -151,19 +157,21 @@ def _in_scope(row: RoleRow, post: Post, case: Case, register: Policy, at: int) -
     """Whether the post has to do with the case in the way that the row asks for, and the row is for its category."""
     if row.categories and case.category and case.category not in row.categories:
         return False
-    owner, own = case.owner, grids_of(post, register, at)
+    if row.scope == "any":
+        return True
+    owner, own = case.owner, post.grid
+    instead = register.standing(own, at) if register.ends else own
     match row.scope:
-        case "any":
-            return True
         case "owner":
             if post.department:
                 return post.department == owner.department
-            return owner.grid in own
+            return owner.grid == own or owner.grid == instead
         case "department":
             return bool(post.department) and post.department in (owner.department, *case.assisting)
         case "place":
-            return any(grid in case.path for grid in own)
+            return own in case.path or instead in case.path
         case "above":
-            return owner.grid in register.grids and any(grid in register.path(owner.grid) for grid in own)
+            path = register.path(owner.grid) if owner.grid in register.grids else ()
+            return own in path or instead in path
         case "reporter":
             return post.code == case.by

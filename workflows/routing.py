@@ -3,6 +3,7 @@
 Ownership and copies are apart: an escalation passes ownership and sends copies.
 """
 
+from functools import lru_cache
 from itertools import takewhile
 
 from schemas.facts import Copied, Unit
@@ -62,10 +63,15 @@ def rank_of(row: AuthorityRow, path: tuple[str, ...]) -> tuple[bool, bool, int, 
 
 def upward(case: Case, rules: Policy, register: Policy) -> Owner:
     """The owner of a report: the upper grid with authority, or a higher one where the problem crosses a border."""
-    level = min(authority(case, rules), len(case.path))
-    if case.touches:
-        level = min(level, len(common_path(case, register)))
+    level = upward_level(case, rules, register)
     return Owner(case.path[level - 1], level)
+
+
+def upward_level(case: Case, rules: Policy, register: Policy) -> int:
+    """The level of that owner."""
+    level, deepest = authority(case, rules), len(case.path)
+    level = level if level < deepest else deepest
+    return min(level, len(common_path(case, register))) if case.touches else level
 
 
 def leading(case: Case, rules: Policy, register: Policy, at: int) -> str:
@@ -129,14 +135,18 @@ def concerned(case: Case, grid: str, rules: Policy, register: Policy) -> tuple[s
 def checks(case: Case, rules: Policy) -> tuple[int, ...]:
     """The levels that check on site after the owner's handling, from the top; the last one decides (M33, M34)."""
     deepest = len(case.path)
-    below = tuple(range(case.owner.level + 1, deepest + 1)) or (deepest,)
-    return below if rules.options.checks == "all" else below[-1:]
+    return levels_below(case.owner.level, deepest) if rules.options.checks == "all" else (deepest,)
+
+
+@lru_cache(maxsize=64)
+def levels_below(level: int, deepest: int) -> tuple[int, ...]:
+    """The levels below one, from the top down to the deepest; that one alone where none lies below."""
+    return tuple(range(level + 1, deepest + 1)) or (deepest,)
 
 
 def hands_of(grid: str, department: str, register: Policy) -> list[str]:
     """The posts that act for a unit: those of its department, else members and chief of its grid."""
-    of_department = register.posts_of(department) if department else []
-    return of_department or register.posts_at(grid, "member") + register.posts_at(grid, "chief")
+    return (register.posts_of(department) if department else []) or register.staff_of(grid)
 
 
 def acting(holder: Unit, register: Policy) -> list[str]:
@@ -145,6 +155,14 @@ def acting(holder: Unit, register: Policy) -> list[str]:
         return hands_of(holder.grid, holder.department, register)
     own = register.posts.get(holder.post)
     return [own.code] if own is not None and not own.vacant else []
+
+
+OF_THE_CASE = frozenset({"reporter", "copied", "neighbour", "checkers", "signers"})
+"""The words of a `tell` that ask the case for more than who owns it and who assists. All others ask the register
+alone."""
+MOST_RECIPIENTS = 8192
+"""So many lists of recipients a register keeps: by the words that ask for them, the holder, the owner and who
+assists."""
 
 
 def recipients(
@@ -158,6 +176,27 @@ def recipients(
     A row that names the holder or its chief means those above it; one that names neither counts from the owner. Above a
     post that holds the case is the chief of its grid, and above that chief the one of the next grid.
     """
+    if not OF_THE_CASE.isdisjoint(words):
+        found = tuple(dict.fromkeys(_recipients(words, case, register, holder, copied)))
+    else:
+        asked = words, holder, case.owner, case.assisting
+        known = register.recipients.get(asked)
+        if known is None:
+            known = tuple(dict.fromkeys(_recipients(words, case, register, holder)))
+            if len(register.recipients) >= MOST_RECIPIENTS:
+                register.recipients.clear()
+            register.recipients[asked] = known
+        found = known
+    if register.dated.isdisjoint(found):
+        return found
+    # A neighbour is no post, and stands as long as the case is open.
+    return tuple(code for code in found if code not in register.posts or register.stands(register.posts[code], at))
+
+
+def _recipients(
+    words: tuple[str, ...], case: Case, register: Policy, holder: Unit, copied: Copied | None = None
+) -> list[str]:
+    """Those posts, whether they exist at an instant or not, some perhaps more than once."""
     owner, held = case.owner, holder.grid
     base = held if "holder" in words or "holder_chief" in words else owner.grid
     path = register.path(base) if base in register.grids else ()
@@ -199,8 +238,4 @@ def recipients(
                 posts += [post for code in case.path for post in register.posts_at(code, BANK)]
             case _:  # supervisor, office: the nearest one upwards
                 posts += next(filter(None, (register.posts_at(code, word) for code in reversed(path))), [])
-    found = dict.fromkeys(posts)
-    if register.dated.isdisjoint(found):
-        return tuple(found)
-    # A neighbour is no post, and stands as long as the case is open.
-    return tuple(code for code in found if code not in register.posts or register.stands(register.posts[code], at))
+    return posts

@@ -6,7 +6,6 @@ same function: with the example of the contract for what would be said, and each
 
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, inspect
@@ -26,7 +25,7 @@ from workflows.policy.index import Policy
 from workflows.policy.model import Post
 
 
-class Pull(NamedTuple):
+class Pull(Struct, frozen=True):
     """The trigger that an event pulls, and the state to which it leads (`=`: the same)."""
 
     trigger: str
@@ -62,18 +61,19 @@ def refuse_untrained(post: Post, register: Policy, at: int) -> Refusal | None:
 
 def speaker_of(d: Decision, post: Post) -> Speaker:
     """The post as the guards and effects see it."""
-    grid, category = d.register.grids.get(post.grid), d.rules.categories.get(d.case.category)
+    case, rules, register = d.case, d.rules, d.register
+    grid, category = register.grids.get(post.grid), rules.categories.get(case.category)
     return Speaker(
-        post=post.code,
-        grid=post.grid,
-        level=grid.level if grid else 0,
-        department=post.department,
-        leaf_level=len(d.case.path),
-        dissuade=bool(category and category.dissuade),
-        authority=routing.upward(d.case, d.rules, d.register).level,
-        checks=routing.checks(d.case, d.rules) if d.case.owner.level else (),
-        role=post.role,
-        day=d.register.clock_of_days.local_day(d.judged(0)),
+        post.code,
+        post.grid,
+        grid.level if grid is not None else 0,
+        post.department,
+        len(case.path),
+        category is not None and category.dissuade,
+        routing.upward_level(case, rules, register),
+        routing.checks(case, rules) if case.owner.level else (),
+        post.role,
+        register.clock_of_days.local_day(d.judged(0)),
     )
 
 

@@ -4,14 +4,14 @@ Every function tells clock and alert facts into a decision. All instants are jud
 time is the calendar's (`workflows.clocks.calendar`).
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from schemas import facts
 from schemas.facts import Unit
 from workflows import holding, routing
 from workflows.case import TOTAL, Clock, Ended
 from workflows.clocks.calendar import Calendar
-from workflows.clocks.limits import DAY_MS, Kind, Limit, limit_text, parse_limit
+from workflows.clocks.limits import DAY_MS, URGENT_HOUR, Kind, Limit, limit_text, parse_limit
 from workflows.decision import Decision
 from workflows.machine import State
 from workflows.policy.model import RungRow
@@ -52,7 +52,8 @@ def arm(d: Decision, clock: str, due: int | None, calendar: Calendar, judged: in
     if due is None:
         return Arming()
     past: list[tuple[RungRow, int, int]] = []
-    for row, repeat in d.rules.ladder(clock, d.case.definition, d.case.category)[start:]:
+    ladder = d.rules.ladder(clock, d.case.definition, d.case.category)
+    for row, repeat in ladder[start:] if start else ladder:
         instant = rung_instant(row, repeat, due, calendar)
         if instant >= d.arrival:
             if not past:
@@ -148,13 +149,16 @@ def start(
         if name != TOTAL and holder is None:
             return
         basis = "none"
-    unit = holding.present(case, d.register)
-    runs = () if holder else case.consumed_before(name, level, unit)
     due = calendar.deadline(judged, limit) if limit is not None else ordered
-    if runs and limit is not None:
-        due = max(judged, _deadline(runs, limit, judged, calendar))
-    again = bool(runs) and due == judged and case.missed_before(name, level, unit)
-    _tell_started(d, name, level, code, limit, due, basis=basis, runs=runs, again=again, holder=holder)
+    runs: tuple[tuple[int, int], ...] = ()
+    again = False
+    if case.ledger and not holder:
+        unit = holding.present(case, d.register)
+        runs = case.consumed_before(name, level, unit)
+        if runs and limit is not None:
+            due = max(judged, _deadline(runs, limit, judged, calendar))
+        again = bool(runs) and due == judged and case.missed_before(name, level, unit)
+    _tell_started(d, name, level, calendar, code, limit, due, basis, runs, again, holder)
 
 
 def go_on(d: Decision, ended: Ended) -> None:
@@ -169,48 +173,48 @@ def go_on(d: Decision, ended: Ended) -> None:
         due += judged - ended.runs[-1][1]
     if due is not None and ended.missed:
         due = min(due, judged)  # closed after hours it was late, and had consumed no more than its limit
-    _tell_started(d, TOTAL, 0, code, limit, due, basis="goes on", runs=ended.runs, again=ended.missed)
+    _tell_started(d, TOTAL, 0, d.calendar(code), code, limit, due, "goes on", ended.runs, ended.missed)
 
 
 def _tell_started(
     d: Decision,
     name: str,
     level: int,
+    calendar: Calendar,
     code: str,
     limit: Limit | None,
     due: int | None,
-    *,
     basis: str,
     runs: tuple[tuple[int, int], ...],
     again: bool,
     holder: Unit | None = None,
 ) -> None:
     """A clock runs by the calendar of a code from the judged instant on; its ladder is armed."""
-    case, calendar, judged = d.case, d.calendar(code), d.judged(d.case.judged)
+    case, judged = d.case, d.judged(d.case.judged)
     armed = arm(d, name, due, calendar, judged)
-    target = case.last_target(name, level) + 1
-    d.tell(
-        facts.ClockStarted(
-            clock=name,
-            level=level,
-            cycle=case.cycle,
-            target=target,
-            judged=judged,
-            calendar=code,
-            limit=limit_text(limit) if limit is not None else "",
-            due=due,
-            provisional=_provisional(due, limit, calendar),
-            basis=basis,
-            rung=armed.rung,
-            next=armed.next,
-            repeat=armed.repeat,
-            armed=armed.late,
-            runs=runs,
-            holder=holder,
-            again=again,
-        )
+    target = case.last_target(name, level) + 1 if case.targets else 0
+    # A call with more than fifteen keywords goes through a dictionary, and takes four times as long.
+    started = facts.ClockStarted(
+        clock=name,
+        level=level,
+        cycle=case.cycle,
+        target=target,
+        judged=judged,
+        calendar=code,
+        limit=limit_text(limit) if limit is not None else "",
+        due=due,
+        provisional=due is not None and due > calendar.horizon_ms and _provisional(due, limit, calendar),
+        basis=basis,
+        rung=armed.rung,
+        next=armed.next,
+        repeat=armed.repeat,
+        armed=armed.late,
     )
-    _tell_skipped(d, name, level, case.cycle, target, armed)
+    if runs or again or holder is not None:
+        started = structs.replace(started, runs=runs, holder=holder, again=again)
+    d.tell(started)
+    if armed.skipped:
+        _tell_skipped(d, name, level, case.cycle, target, armed)
 
 
 def _provisional(due: int | None, limit: Limit | None, calendar: Calendar) -> bool:
@@ -227,7 +231,7 @@ def pause(d: Decision, clock: Clock) -> None:
     if clock.since is None:
         return
     judged, limit = d.judged(clock.judged), limit_of(clock)
-    kind = limit.kind if limit else Kind.urgent_hour
+    kind = limit.kind if limit else URGENT_HOUR
     used = consumed(clock, judged, kind, d.calendar(clock.calendar))
     d.tell(
         facts.ClockPaused(
@@ -305,19 +309,20 @@ def stop(d: Decision, clock: Clock) -> None:
     done = (
         judged if clock.since is not None or not clock.runs else clock.runs[-1][1]
     )  # a paused one ended with its last run
-    again, fulfilled = (clock.name, clock.level) in d.case.again, d.ending.done(clock)
+    case = d.case
+    again, fulfilled = bool(case.again) and (clock.name, clock.level) in case.again, d.ending.done(clock)
     in_time = (clock.due is None or done <= clock.due) and not again
     contradicted = clock.breached and in_time and (fulfilled or d.ending.takes_back)
     if fulfilled:
         result = "without_deadline" if clock.due is None else "on_time" if in_time else "overdue"
     else:
         result = "passed_on" if holding.has_changed(d) else "void"
-    limit = limit_of(clock)
-    kind = limit.kind if limit else Kind.urgent_hour
+    limit = parse_limit(clock.limit) if clock.limit else None
+    kind = limit.kind if limit else URGENT_HOUR
     late = clock.due is not None and clock.due < done
-    due_to = d.case.charge(clock.name, clock.level) or holding.charged(
-        d, clock, clock.due if late and clock.due else done
-    )
+    due_to = case.charge(clock.name, clock.level) if case.charges else None
+    if due_to is None:
+        due_to = holding.charged(d, clock, clock.due if late and clock.due else done)
     if contradicted:
         d.tell(
             facts.ClockContradicted(
@@ -325,7 +330,7 @@ def stop(d: Decision, clock: Clock) -> None:
             )
         )
         end_alerts(d, clock)
-    else:
+    elif clock.alert_open:
         end_alerts(d, clock, "resolved")
     d.tell(
         facts.ClockStopped(
@@ -336,7 +341,7 @@ def stop(d: Decision, clock: Clock) -> None:
             judged=judged,
             started=clock.started,
             result=result,
-            elapsed=_elapsed(clock, judged),
+            elapsed=_elapsed(clock, judged) if clock.runs else judged - clock.started,
             consumed=consumed(clock, done, kind, d.calendar(clock.calendar)),
             due=clock.due,
             why=d.ending.trigger,
@@ -370,10 +375,10 @@ def arrange(d: Decision, state: State) -> None:
     A clock of a state is its holder's, so it has the level of the holder. The budget for handling belongs to a level,
     whichever of its owners works, unless the state says that it begins anew with another one.
     """
-    if not state.terminal:
-        holding.hold(d, state.hands)
-    level, other = holding.holder_of(d.case, state.hands).level, d.case.owner != d.before
-    for clock in d.case.clocks:
+    case = d.case
+    holder = holding.holder_of(case, state.hands) if state.terminal else holding.hold(d, state.hands)
+    level, other = holder.level, case.owner != d.before
+    for clock in case.clocks:
         if clock.name == TOTAL:
             if state.terminal:
                 stop(d, clock)
@@ -382,17 +387,17 @@ def arrange(d: Decision, state: State) -> None:
         elif clock.name in state.anew and other:
             stop(d, clock)
         elif clock.name in state.keeps or (clock.name in state.clocks and clock.level == level):
-            if not (d.case.holds and clock.name in state.barred):
+            if clock.since is None and not (case.holds and clock.name in state.barred):
                 resume(d, clock)
-        elif clock.name in state.owed and clock.level in d.case.passed and clock.level in d.case.checks:
+        elif clock.name in state.owed and clock.level in case.passed and clock.level in case.checks:
             continue
         else:
             stop(d, clock)
     for name in state.clocks:
-        if d.case.clock(name, level) is None:
+        if case.clock(name, level) is None:
             start(d, name, level)
-    for name in state.barred if d.case.holds else ():
-        if (barred := d.case.clock(name, level)) is not None:
+    for name in state.barred if case.holds else ():
+        if (barred := case.clock(name, level)) is not None:
             pause(d, barred)
 
 

@@ -163,7 +163,7 @@ class Turn:
     to another one so that this turn came about."""
 
     def __init__(self, case: Case, register: Policy, others: Others, homes: int = 0) -> None:
-        self.home = home_of(case.id)
+        self.id = case.id
         self.register = register
         self.others = others
         self.cases: dict[str, Case] = {case.id: case}
@@ -173,6 +173,11 @@ class Turn:
         self.outgoing: list[OutgoingSend] = []
         self.homes = homes
         self.sent = 0
+
+    @property
+    def home(self) -> str:
+        """The home of its cases."""
+        return home_of(self.id)
 
     def find(self, id_: str) -> Case | None:
         """A case of the home as it is within the turn; None where there is none, or it lies elsewhere."""
@@ -195,25 +200,25 @@ class Turn:
     def add(self, d: Decision, cause: facts.Cause, settles: EventOutcome | None = None) -> DecidedStep:
         """A decision becomes a step of its case, dated as its kind says, by the move that it made, else by the judged
         instant."""
-        d.case.seq += 1
-        instant = d.case.judged if facts.Moved in d.told else d.judged(0)
-        definition = DEFINITIONS.get(d.case.definition)
+        case = d.case
+        case.seq += 1
+        instant = case.judged if facts.Moved in d.told else d.judged(0)
+        definition = DEFINITIONS.get(case.definition)
         if definition is not None and definition.counts_at is not None:
             instant = definition.counts_at(d)
-        department = responsible(d.before, d.case.owner).department
         step = DecidedStep(
             cause,
             tuple(d.facts),
             instant,
-            department,
-            d.case.post or cause.actor,
-            d.case,
+            responsible(d.before, case.owner).department,
+            case.post or cause.actor,
+            case,
             settles,
             tuple(d.sends),
             d.mover,
         )
         self.steps.append(step)
-        self.cases[d.case.id] = d.case
+        self.cases[case.id] = case
         if settles is not None:
             self.outcomes.append(settles)
         return step

@@ -832,6 +832,23 @@ def test_an_owner_that_a_newer_register_no_longer_has_is_nobody_to_tell():
     assert told == ()
 
 
+def test_two_registers_side_by_side_keep_their_recipients_apart_and_no_more_than_so_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = changed()
+    posts = tuple(structs.replace(post, vacant=True) if post.code == STREET else post for post in known.pack.posts)
+    other, case, unit = (
+        changed(known, posts=posts),
+        Case(id="a", path=PATH, owner=Owner("WY01", 3)),
+        facts.Unit("/XA/WY/WY01/"),
+    )
+    monkeypatch.setattr(routing, "MOST_RECIPIENTS", 2)
+    for words in (("holder_chief",), ("owner_chief",), ("holder", "holder_chief"), ("holder_chief",)):
+        assert STREET in routing.recipients(words, case, known, 0, unit)
+        assert STREET not in routing.recipients(words, case, other, 0, unit)
+        assert len(known.recipients) <= 2 >= len(other.recipients)
+
+
 def test_what_came_back_to_a_leaf_is_dispatched_at_the_level_with_authority() -> None:
     """三四级网格的巡查、发现、上报: a leaf does not handle, so the levels below the handler still check."""
     story = Story().found(DUST)

@@ -16,7 +16,19 @@ from functools import lru_cache
 
 import msgspec
 
-from workflows.clocks.limits import DAY_MS, HOUR_MS, DayMeaning, Kind, Limit, LimitError, limit_text
+from workflows.clocks.limits import (
+    CALENDAR_DAY,
+    DAY_MS,
+    HOUR_MS,
+    URGENT_HOUR,
+    WORKING_DAY,
+    WORKING_HOUR,
+    DayMeaning,
+    Kind,
+    Limit,
+    LimitError,
+    limit_text,
+)
 from workflows.clocks.timescales import (
     MINUTE_MS,
     WEEK_MS,
@@ -104,11 +116,20 @@ class Calendar:
         self.code = data.code
         self.day_meaning = DayMeaning(data.day_meaning)
         self.daily_minutes = data.daily_minutes
+        self._whole_days = self.day_meaning is DayMeaning.end_of_day  # working days have no parts
+        by_hours = self.day_meaning is DayMeaning.hours
+        self._worth = {  # of a thousandth, in units of the timescale
+            URGENT_HOUR: HOUR_MS // 1000,
+            WORKING_HOUR: HOUR_MS // 1000,
+            WORKING_DAY: data.daily_minutes * 60 if by_hours else DAY_MS // 1000,
+            CALENDAR_DAY: DAY_MS // 1000,
+        }
         self.wall = Wall(data.offsets)
         # Without what becomes known later; `known_at` has it.
         self.rules = {day_number(rule.day): rule for rule in data.days if not rule.known_on}
         self.later = sorted((rule for rule in data.days if rule.known_on), key=lambda rule: rule.known_on)
         self._editions: dict[int, Calendar] = {}  # by the latest day on which something has become known
+        self._last_day = (0, 0, 0)  # from, to and date of the local day that was asked for last: most are asked again
         self._first_day = day_number(data.first_day)
         # The first plain day comes after everything irregular: known holidays, exceptions, clock changes.
         since, offset = data.offsets[-1]
@@ -137,6 +158,8 @@ class Calendar:
         self._timescales: dict[Kind, Timescale] = {Kind.urgent_hour: Running()}
         for kind, timescale in unbounded.items():
             self._timescales[kind] = Bounded(timescale, self._first_ms, self._tail_ms, self._refusal())
+
+        self._lowest = {kind: timescale.measure(self._first_ms) for kind, timescale in self._timescales.items()}
 
     def _refusal(self) -> str:
         return (
@@ -182,19 +205,13 @@ class Calendar:
         Hours are worth their milliseconds, days 86,400,000 each; where working days mean hours, N days are worth
         N x the calendar's daily hours. Raises LimitError for part of a day where days end at closing time.
         """
-        if limit.kind in (Kind.urgent_hour, Kind.working_hour):
-            return limit.milli * (HOUR_MS // 1000)
-        if limit.kind is Kind.calendar_day or self.day_meaning is DayMeaning.same_time:
-            return limit.milli * (DAY_MS // 1000)
-        if self.day_meaning is DayMeaning.hours:
-            return limit.milli * self.daily_minutes * 60
-        if limit.milli % 1000:
+        if self._whole_days and limit.kind is WORKING_DAY and limit.milli % 1000:
             raise LimitError(
                 limit_text(limit),
                 f"calendar {self.code!r} lets working days end at closing time, so it knows whole days only",
                 "Write whole 工作日, or 工作时 (working hours).",
             )
-        return limit.milli * (DAY_MS // 1000)
+        return limit.milli * self._worth[limit.kind]
 
     def budget_from(self, start_ms: int, limit: Limit) -> int:
         """What a limit is worth to a clock that starts at an instant.
@@ -203,13 +220,19 @@ class Calendar:
         half past on the next one all the same: what the wall had shown before is no part of it.
         """
         worth = self.budget(limit)
-        if limit.kind is not Kind.calendar_day:
+        if limit.kind is not CALENDAR_DAY:
             return worth
         shown = self.wall.measure(start_ms) - (start_ms + self.wall.offset(start_ms))
         return worth - shown if shown < worth else worth
 
     def deadline(self, start_ms: int, limit: Limit) -> int:
         """The instant at which a limit that starts at `start_ms` ends."""
+        kind = limit.kind
+        if kind is not CALENDAR_DAY and not self._whole_days:  # there `due_after` mostly comes to this
+            timescale = self._timescales[kind]
+            reached = timescale.reach(timescale.measure(start_ms) + limit.milli * self._worth[kind])
+            if reached >= start_ms:
+                return reached
         return self.due_after(start_ms, self.budget_from(start_ms, limit), limit.kind)
 
     def due_after(self, start_ms: int, left: int, kind: Kind) -> int:
@@ -222,7 +245,7 @@ class Calendar:
         reached = timescale.reach(timescale.measure(start_ms) + left)
         if left < 0 or reached >= start_ms:
             return reached
-        if kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day:
+        if kind is WORKING_DAY and self._whole_days:
             # The rest of a working day was left, and that day closed before the clock resumed.
             return timescale.reach(timescale.measure(start_ms) + DAY_MS)
         return start_ms
@@ -252,20 +275,20 @@ class Calendar:
         calendar's first day, however long `limit` is.
         """
         timescale, worth = self._timescales[limit.kind], self.budget(limit)
-        if limit.kind is Kind.urgent_hour:
+        if limit.kind is URGENT_HOUR:
             return due_ms - worth
-        by_date = limit.kind is Kind.working_day and self.day_meaning is DayMeaning.end_of_day
+        by_date = self._whole_days and limit.kind is WORKING_DAY
         # A day that closes at 24:00 is still that day, but the timescale has begun the next one.
         value = timescale.measure(due_ms - by_date) - worth
-        reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
+        reached = timescale.reach(max(value, self._lowest[limit.kind]))
         if reached >= due_ms:
             # The timescale jumped to the deadline, over a skipped hour or the missing end of a short day. So running
             # time is counted back, or working time in the share of a day that `worth` is.
             if limit.kind is Kind.calendar_day:
                 return max(due_ms - worth, self._first_ms)
-            timescale = self._timescales[Kind.working_hour]
+            timescale = self._timescales[WORKING_HOUR]
             value = timescale.measure(due_ms) - worth * self._shape.width // DAY_MS
-            reached = timescale.reach(max(value, timescale.measure(self._first_ms)))
+            reached = timescale.reach(max(value, self._lowest[WORKING_HOUR]))
         return max(reached, self._first_ms)
 
     def offset_after(self, due_ms: int, limit: Limit) -> int:
@@ -277,13 +300,19 @@ class Calendar:
 
         It is False for a `kind` that no holiday moves (紧急工作时, 自然日).
         """
-        return t_ms > self.horizon_ms and kind not in (Kind.urgent_hour, Kind.calendar_day)
+        return t_ms > self.horizon_ms and kind not in (URGENT_HOUR, CALENDAR_DAY)
 
     # Local time.
 
     def local_day(self, t_ms: int) -> int:
         """The local date of an instant, YYYYMMDD."""
-        return day_of_number((t_ms + self.wall.offset(t_ms)) // DAY_MS)
+        begin, end, day = self._last_day
+        if not begin <= t_ms < end:
+            offset, since, until = self.wall.stretch(t_ms)
+            number = (t_ms + offset) // DAY_MS
+            day, begin = day_of_number(number), number * DAY_MS - offset
+            self._last_day = max(begin, since), min(begin + DAY_MS, until), day
+        return day
 
     def day_start(self, day: int) -> int:
         """The instant at which a local day (YYYYMMDD) begins, as `local_day` tells it.

@@ -31,6 +31,10 @@ class Kind(StrEnum):
     calendar_day = "calendar_day"  # 自然日: N x 24 h on the local wall clock
 
 
+URGENT_HOUR, WORKING_HOUR, WORKING_DAY, CALENDAR_DAY = Kind
+"""The same, bound once: Python looks a member of an enumeration up in a function of its own."""
+
+
 class DayMeaning(StrEnum):
     """What "N working days" means. Places differ, so it is data of the calendar."""
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Protocol
 
@@ -28,6 +29,8 @@ from workflows.clocks.limits import DAY_MS
 
 MINUTE_MS = 60_000
 WEEK_MS = 7 * DAY_MS
+KEPT = 2048
+"""So many measures a timescale keeps."""
 
 
 class CalendarError(ValueError):
@@ -74,6 +77,12 @@ class Wall:
     def offset(self, t_ms: int) -> int:
         """Local minus UTC at an instant, milliseconds."""
         return self._offset[max(bisect_right(self._from, t_ms) - 1, 0)]
+
+    def stretch(self, t_ms: int) -> tuple[int, int, int]:
+        """The offset at an instant, and from when to when (UTC milliseconds, the end not included) it holds."""
+        i = max(bisect_right(self._from, t_ms) - 1, 0)
+        until = self._from[i + 1] if i + 1 < len(self._from) else 2**62
+        return self._offset[i], self._from[i] if i else -(2**62), until
 
     def changes(self, after_ms: int, before_ms: int) -> list[int]:
         """The instants strictly between, at which the clocks are changed."""
@@ -242,7 +251,7 @@ class Bounded:
     Before the calendar's first day it raises CalendarError, since the holidays of that time are not known.
     """
 
-    __slots__ = ("_first", "_low", "_measure", "_reach", "_refusal", "_tail", "_top", "_week")
+    __slots__ = ("_first", "_low", "_measure", "_reach", "_refusal", "_tail", "_top", "_week", "measure")
 
     def __init__(self, timescale: Timescale, first_ms: int, tail_ms: int, refusal: str) -> None:
         self._measure, self._reach = timescale.measure, timescale.reach
@@ -252,8 +261,10 @@ class Bounded:
         self._top = timescale.measure(tail_ms)
         self._week = self._top - timescale.measure(tail_ms - WEEK_MS)
         self._refusal = refusal
+        # An instant is measured when a clock starts, and when it stops; often several do at one.
+        self.measure = lru_cache(maxsize=KEPT)(self._measured)
 
-    def measure(self, t_ms: int) -> int:
+    def _measured(self, t_ms: int) -> int:
         if t_ms < self._tail:
             if t_ms < self._first:
                 raise CalendarError(self._refusal)

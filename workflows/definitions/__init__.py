@@ -6,7 +6,7 @@ compiles a table; it knows no kind of case.
 
 from collections.abc import Iterable
 
-from schemas.derived_ids import docket_subject, home_subject
+from schemas.derived_ids import docket_subject, has_no_instant, home_subject
 from schemas.events import EVENT_TYPES, trigger_of
 from schemas.kinds.home import Home
 from schemas.members import EventData
@@ -83,12 +83,15 @@ BEARING: tuple[tuple[str, Bears], ...] = tuple((each.name, each.bears) for each 
 
 def is_home(id_: str) -> bool:
     """Whether an id is that of the case of its home."""
-    return id_ == home_subject(home_of(id_))
+    return has_no_instant(id_) and id_ == home_subject(home_of(id_))
 
 
 def is_spoken_to(id_: str) -> bool:
     """Whether people may speak to a case of an id: neither that of its home, nor the docket of it."""
-    return not is_home(id_) and id_ != docket_subject(home_of(id_))
+    if not has_no_instant(id_):
+        return True
+    home = home_of(id_)
+    return id_ not in (home_subject(home), docket_subject(home))
 
 
 def is_open(case: Case) -> bool:
@@ -144,6 +147,10 @@ _BORN: dict[type[EventData], dict[str, tuple[Definition, str]]] = {
     struct: {d.name: (d, trigger) for d in DEFINITIONS.values() if trigger in d.births}
     for trigger, struct in ((trigger_of(event_type), struct) for event_type, struct in EVENT_TYPES.items())
 }
+
+
+BEGINNING = frozenset(struct for struct, kinds in _BORN.items() if kinds)
+"""What begins a case: the data of such events."""
 
 
 def born_by(data: EventData) -> tuple[Definition, str] | None:

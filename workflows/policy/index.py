@@ -4,7 +4,7 @@ Of two policies in a decision, one is the *rules* pinned to the case, the other 
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
@@ -59,19 +59,32 @@ class Policy:
         self.grids: dict[str, Grid] = {g.code: g for g in pack.grids}
         self.posts: dict[str, Post] = {p.code: p for p in pack.posts}
         self.machines = frozenset(p.code for p in pack.posts if p.machine)
+        # People who have a post that stands on any day: whatever is told to it is heard.
+        self.listening = frozenset(
+            p.code for p in pack.posts if not (p.vacant or p.machine or p.valid_from or p.valid_to)
+        )
         self.dated = frozenset(p.code for p in pack.posts if p.valid_from or p.valid_to)  # that do not always stand
+        asks = pack.options.untrained  # whether posts of a kind are asked for their day of training
+        # Those that may speak on any day: nothing is asked of them when they do.
+        self.steady = frozenset(
+            p.code
+            for p in pack.posts
+            if not (p.vacant or p.valid_from or p.valid_to or (asks and p.kind and not p.machine))
+        )
         self.departments: dict[str, Department] = {d.code: d for d in pack.departments}
         self.categories: dict[str, Category] = {c.code: c for c in pack.categories}
         self.calendars: dict[str, Calendar] = {c.code: laid_out(c) for c in pack.calendars}
         self.leaf_level = max(level.level for level in pack.levels)
         self.root = next(g.code for g in pack.grids if not g.parent)
         self._paths: dict[str, tuple[str, ...]] = {}
+        self.slashed: dict[str, str] = {}  # the paths of grids as texts: `/XA/WY/`
         self._calendar_of: dict[str, str] = {}
         for code in self.grids:
             upward = [code]
             while parent := self.grids[upward[-1]].parent:
                 upward.append(parent)
             self._paths[code] = tuple(reversed(upward))
+            self.slashed[code] = f"/{'/'.join(self._paths[code])}/"
             calendars = (self.grids[grid].calendar for grid in upward)
             self._calendar_of[code] = next(filter(None, calendars), pack.calendars[0].code)
         self._posts_at: dict[tuple[str, str], list[str]] = {}
@@ -81,11 +94,14 @@ class Policy:
                 self._posts_at.setdefault((post.grid, post.role), []).append(post.code)
                 if post.department:
                     self._posts_of.setdefault(post.department, []).append(post.code)
+        self._staff_of: dict[str, list[str]] = {}
+        self.recipients: dict[Hashable, tuple[str, ...]] = {}  # `workflows.routing.recipients` keeps them here
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
             self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
         self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
+        self._allowances: dict[tuple[str, str, str, int], int] = {}
         self.duties: dict[str, DutyRow] = {d.code: d for d in pack.duties}
         self.approvals: dict[str, ApprovalRow] = {a.code: a for a in pack.approvals}
         self.sources: dict[str, SourceRow] = {source.code: source for source in pack.sources}
@@ -202,6 +218,15 @@ class Policy:
         for post in self.pack.posts:
             if not post.vacant and not post.department:
                 found.setdefault(post.grid, []).append(post)
+        return found
+
+    def staff_of(self, grid: str) -> list[str]:
+        """The occupied posts that act for a grid itself: its members, then its chiefs."""
+        found = self._staff_of.get(grid)
+        if found is None:
+            found = self.posts_at(grid, "member") + self.posts_at(grid, "chief")
+            if grid in self.grids:
+                self._staff_of[grid] = found
         return found
 
     def posts_of(self, department: str) -> list[str]:
@@ -354,6 +379,16 @@ class Policy:
         if found is None:
             rows = self.role_rows(trigger, role, definition)
             found = self._role_rows_at[asked] = [row for row in rows if not row.levels or level in row.levels]
+        return found
+
+    def offline_ms_at(self, level: int, trigger: str, role: str, definition: str = "") -> int:
+        """The widest offline allowance (ms) of those rows, the pack's own where a row names none, or there is none."""
+        asked = trigger, role, definition, level
+        found = self._allowances.get(asked)
+        if found is None:
+            usual, rows = self.options.offline_ms, self.role_rows_at(level, trigger, role, definition)
+            found = max((usual if row.offline_ms is None else row.offline_ms for row in rows), default=usual)
+            self._allowances[asked] = found
         return found
 
     def roles_of(self, trigger: str, definition: str = "") -> list[str]:
