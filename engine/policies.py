@@ -1,12 +1,16 @@
-"""Compiled packs by hash. A `Policy` is built once per process and pack."""
+"""Compiled packs by hash. A `Policy` is built once per process and pack, as long as some part of it holds it."""
 
 from hashlib import sha256
+from weakref import WeakValueDictionary
 
 from engine.errors import PackUnusable
 from engine.store import inbox_table
 from engine.store.database import Connection
 from workflows.policy import model
 from workflows.policy.index import Policy
+
+built: WeakValueDictionary[str, Policy] = WeakValueDictionary()
+"""By hash, what parts of this process hold: writer, door, gauges, senders and checks share one."""
 
 
 class Policies:
@@ -31,5 +35,6 @@ class Policies:
                     f"pack {digest[:12]} in this database is not what its hash says",
                     remedy="Restore the database from a backup: whatever is decided under this pack would be wrong.",
                 )
-            found = self._known[digest] = Policy(model.decode(body.encode()), digest)
+            found = built.get(digest) or Policy(model.decode(body.encode()), digest)
+            self._known[digest] = built[digest] = found
         return found

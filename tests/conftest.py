@@ -34,6 +34,7 @@ from engine.store.database import open_database
 from gridpatrol import collector
 from lab.parts import kafka, kafka_jars
 from lab.parts.postgres import PostgresUnavailable, binaries_of_the_wheel, fresh_database, running_server
+from tests.support import rehearsed  # noqa: F401 (the rules count as tried)
 from tests.support.shared import folder_of_run, shared
 
 if TYPE_CHECKING:

@@ -262,12 +262,12 @@ def test_a_failure_is_tried_again_later_each_time_and_given_up_visibly(database,
     hook = receiver(database, tmp_path, channel="tries = 4")
     hook.answers = [AWAY] * 4
     feed(database, MORNING, alert(1, due=MORNING))
-    now = MORNING
-    while now < MORNING + HOUR:
-        now += SECOND
-        hook.until(now)
     first = MORNING + 10 * SECOND
     waits = [int(BACKOFF_S) * 4**k * SECOND for k in range(3)]
+    for due in (first + sum(waits[:k]) for k in range(4)):  # not a second sooner, and not twice
+        for now in (due - SECOND, due, due + SECOND):
+            hook.until(now)
+    hook.until(MORNING + HOUR)
     assert hook.tried_at == [first, first + waits[0], first + sum(waits[:2]), first + sum(waits)]
     assert hook.statuses() == ["given_up"]
     [told] = hook.lines()

@@ -13,9 +13,11 @@ from typing import NamedTuple
 import pytest
 from click.testing import CliRunner, Result
 
+from engine import rehearsals
 from engine.log_file import RECORD, with_proof
 from engine.replay import export_log
 from gridpatrol.cli import main
+from gridpatrol.run.wiring import install_if_empty
 from lab.runs import consumers, engine_on, install, pack_of
 from tests.simulation.line import DUE, NOW, Line
 from tests.support.builders import HOUR, event
@@ -183,3 +185,15 @@ def test_a_file_of_facts_has_the_digest_that_was_printed(lived: Run, tmp_path: P
     said = run("facts", "export", "-o", file, "--database", lived.url, status=0).stdout
     content = file.read_bytes()
     assert said.split() == [str(content.count(b"\n")), "steps.", "SHA-256:", sha256(content).hexdigest()]
+
+
+def test_under_a_pack_whose_rules_fail_nothing_is_touched(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a secret")
+
+    monkeypatch.setattr(rehearsals, "tried", set())
+    monkeypatch.setattr("workflows.rehearsal.rehearse", broken)
+    with engine_on(sqlite_url) as engine:
+        with pytest.raises(rehearsals.Defective, match="a rule fails under pack"):
+            install_if_empty(engine)
+        assert engine.active() is None and not any(engine.heads.values())

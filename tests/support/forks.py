@@ -19,7 +19,8 @@ from pathlib import Path
 from gridpatrol.cli import main
 from lab.parts.forks import FORKED, PRELOADED
 
-FORKED.set_forkserver_preload([*PRELOADED, "tests.simulation.nursery", "tests.integration.test_telling"])
+OURS = ["tests.support.rehearsed", "tests.simulation.nursery", "tests.integration.test_telling"]
+FORKED.set_forkserver_preload([*PRELOADED, *OURS])
 
 
 def begun(target: Callable[..., object], *words: str) -> BaseProcess:

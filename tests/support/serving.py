@@ -20,7 +20,6 @@ import uvicorn
 from consumers.alerts import fold
 from engine import admission
 from engine.clock import now_ms
-from engine.http.app import create_app
 from engine.http.limits import Gate
 from engine.http.uvicorn_quirks import LimitedServer
 from engine.runtime import Engine
@@ -30,6 +29,7 @@ from engine.writer import Writer
 from lab.runs import open_at_this_release
 from schemas.refusals import Refusal
 from tests.support.builders import DAY, weiyang
+from tests.support.layouts import WITHOUT_TLS, app_of
 
 CLOUDEVENT = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -94,10 +94,10 @@ def served(engine: Engine, **parts: Any) -> Iterator[Served]:
     """The engine's writer running, and its door open."""
     writer, closing = Writer(engine), threading.Event()
     writer.start()
-    app = create_app(writer, engine.database, closing=closing, **parts)
+    app = app_of(writer, engine.database, closing=closing, **parts)
     with running(LimitedServer(config_of(app), Gate(engine.settings, engine.counters))) as port:
         try:
-            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S) as client:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=WITHIN_S, verify=WITHOUT_TLS) as client:
                 yield Served(engine, writer, client, closing)
         finally:
             closing.set()

@@ -95,26 +95,27 @@ SEALED = [
 """Every member of every type of event whose words are sealed."""
 
 
-@pytest.mark.parametrize(("kind", "member"), SEALED)
-@pytest.mark.parametrize(
-    ("value", "good"),
-    [
-        (None, True),
-        ("", True),
-        ("尘" * 20_000, True),
-        ("😷" * 20_000, True),  # characters count, not their halves
-        ("尘" * 20_001, False),
-        ("😷" * 20_001, False),
-        (7, False),
-        (True, False),
-        (["尘"], False),
-        ({"text": "尘"}, False),
-    ],
+WORDS: tuple[tuple[Any, bool], ...] = (
+    (None, True),
+    ("", True),
+    ("尘" * 20_000, True),
+    ("😷" * 20_000, True),  # characters count, not their halves
+    ("尘" * 20_001, False),
+    ("😷" * 20_001, False),
+    (7, False),
+    (True, False),
+    (["尘"], False),
+    ({"text": "尘"}, False),
 )
-def test_words_that_are_sealed_keep_the_contract_like_all_others(kind, member, value, good):
+"""What a sealed member may be told, and what not."""
+
+
+@pytest.mark.parametrize(("kind", "member"), SEALED)
+def test_words_that_are_sealed_keep_the_contract_like_all_others(kind, member):
     said = example(kind)
-    said["data"] = said["data"] | {member: value}
-    assert validator(said["type"]).is_valid(said) is decodes(said) is good
+    for value, good in WORDS:
+        told = said | {"data": said["data"] | {member: value}}
+        assert validator(said["type"]).is_valid(told) is decodes(told) is good, (type(value), str(value)[:20])
 
 
 def test_what_is_sealed_is_found_in_every_type():
