@@ -8,7 +8,8 @@ from pathlib import Path
 import click
 
 from consumers.performance.consume import consume
-from consumers.whatif import compared, decided
+from consumers.whatif import compared
+from consumers.whatif.deciding import decided
 from consumers.whatif.history import Instead
 from engine.clock import now_ms
 from engine.errors import USAGE, GridpatrolError

@@ -14,7 +14,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from consumers.whatif import ALONE, Decided, WhatIf, compared, decided, lapses
+from consumers.whatif import WhatIf, compared, lapses
+from consumers.whatif.deciding import ALONE, Decided, decided
 from consumers.whatif.history import Instead, lines, recorded
 from engine.policies import Policies
 from engine.runtime import Engine
