@@ -45,6 +45,9 @@ ROWS = {
 }
 """Rows that the year's pack has beside those of the sample pack, in which no rung calls for a supervision, and the one
 target has no value."""
+RECEPTION = f"RECEPTION-STREET,接访日,sponsor,3,,month,1,,,,,环境大接访 (M135) 频次为{MADE_UP}\n"
+"""The day of a month on which who sponsors a street receives whoever comes: a duty of the year beside those that the
+sample pack has."""
 PLANNED_ACTIONS = (
     ("letter", "WY01"),
     ("deduction", "WY03"),
@@ -77,7 +80,7 @@ def write_pack(sample: Path, folder: Path, year: int, *, rounds: bool = True) ->
     duties it keeps those of leaders at streets, or none: tens of thousands of patrols would take many minutes."""
     shutil.copytree(sample, folder)
     head, *duties = (folder / "duties.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [row for row in duties if rounds and row.partition(",")[0].endswith("-STREET")]
+    kept = [row for row in (*duties, RECEPTION) if rounds and row.partition(",")[0].endswith("-STREET")]
     (folder / "duties.csv").write_text("".join([head, *kept]), encoding="utf-8")
     for name in ("scorecards.csv", "targets.csv"):
         change_column(folder / name, "year", lambda row: str(year))
