@@ -48,6 +48,9 @@ ROWS = {
 }
 """Rows that the year's pack has beside those of the sample pack, in which no rung calls for a supervision, and the one
 target has no value."""
+RECEPTION = f"RECEPTION-STREET,接访日,sponsor,3,,month,1,,,,,环境大接访 (M135) 频次为{MADE_UP}\n"
+"""The day of a month on which who sponsors a street receives whoever comes: a duty of the year beside those that the
+sample pack has."""
 PLANNED_ACTIONS = (
     ("letter", "WY01"),
     ("deduction", "WY03"),
@@ -81,7 +84,8 @@ def write_pack(sample: Path, folder: Path, year: int, *, rounds: bool = True) ->
     or none: tens of thousands of patrols would take many minutes."""
     shutil.copytree(sample, folder)
     head, *duties = (folder / "duties.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [row for row in duties if rounds and row.partition(",")[0].endswith(("-STREET", *IN_KEY_AREAS))]
+    chosen = ("-STREET", *IN_KEY_AREAS)
+    kept = [row for row in (*duties, RECEPTION) if rounds and row.partition(",")[0].endswith(chosen)]
     (folder / "duties.csv").write_text("".join([head, *kept]), encoding="utf-8")
     change_column(folder / "duties.csv", "listed", lambda row: "yes" if row["code"] in IN_KEY_AREAS else "")
     for name in ("scorecards.csv", "targets.csv"):

@@ -123,6 +123,17 @@ def test_tasks_lists_and_draws_are_in_motion(told: list[Fact]) -> None:
     assert count(told, "incident.campaign_named")
 
 
+@pytest.mark.mechanism("M135")
+def test_leaders_receive_the_public_each_month_or_are_seen_not_to(folder: Path) -> None:
+    [row] = [duty for duty in load_pack(str(folder / "year" / "pack")).duties if duty.code == "RECEPTION-STREET"]
+    assert (row.name, row.role, row.levels, row.period) == ("接访日", "sponsor", (3,), "month")
+    steps = [json.loads(line) for line in facts_of(f"sqlite:///{folder / 'year.db'}", folder).splitlines()]
+    owed = {step["case"] for step in steps for fact in step["facts"] if fact.get("duty") == row.code}
+    facts = (fact for step in steps if step["case"] in owed for fact in step["facts"])
+    states = Counter(fact["state"] for fact in facts if fact["fact"] == "incident.moved")
+    assert states["owed"] == len(owed) >= 12 * 12 and states["kept"] > len(owed) / 2 and states["missed"], states
+
+
 @pytest.mark.mechanism("M56", "M86", "M92", "M102")
 def test_targets_and_assessments_are_in_motion(told: list[Fact]) -> None:
     assert entered(told, "target").keys() >= {"signed", "met", "missed", "unscored"}
