@@ -11,8 +11,9 @@
 All digests are written in base64 for URLs, without padding.
 """
 
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from hashlib import sha256
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -27,8 +28,10 @@ LEFT = 0
 LETTERS, ACTS, STEPS = "letters", "acts", "steps/"
 """Names of chains; those of steps end with their partition."""
 STEP_MEMBERS = tuple(name for name in StepRow.__struct_fields__ if name != "n")
+STEP_VALUES = attrgetter(*STEP_MEMBERS)
 LETTER_MEMBERS = LetterRow.__struct_fields__
 ACT_MEMBERS = AuditRow.__struct_fields__
+FOR_URLS = bytes.maketrans(b"+/", b"-_")
 EXEMPTED, NOT_EXEMPTED = "exempted", "refused"
 """Marks of a step by which a missed deadline was exempted, or an exemption was refused."""
 
@@ -51,7 +54,8 @@ class Link(Struct):
 
 def digest(*values: object) -> str:
     """The SHA-256 of values as a JSON array."""
-    return urlsafe_b64encode(sha256(msgspec.json.encode(values)).digest()).decode().rstrip("=")
+    hashed = sha256(msgspec.json.encode(values)).digest()
+    return b2a_base64(hashed, newline=False).translate(FOR_URLS, b"=").decode()
 
 
 def steps_of(partition: int) -> str:
@@ -61,7 +65,7 @@ def steps_of(partition: int) -> str:
 
 def step_item(row: StepRow, form: int = FORM) -> str:
     """The item of a step."""
-    return digest("step", form, *(getattr(row, name) for name in STEP_MEMBERS))
+    return digest("step", form, *STEP_VALUES(row))
 
 
 def letter_item(row: LetterRow, form: int = FORM) -> str:
