@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from engine.store import notices, writes
 from engine.store.meta import read_meta
 from engine.store.reading import line_term
-from engine.store.sql import among, execute, fetch, is_sqlite, text_of
+from engine.store.sql import among_few, execute, fetch, is_sqlite, text_of
 from engine.store.tables import alerts, deliveries
 from workflows.reading import READS_EVERYTHING, Readable
 
@@ -72,9 +72,9 @@ _LINE = ", ".join(DeliveryRow.__struct_fields__[:-1])
 
 def read_open(connection: Connection, cases: Iterable[str]) -> list[AlertRow]:
     """The alerts of these cases that are firing."""
-    condition, ids = among(connection, "case_id", sorted(cases))
+    condition, ids = among_few(connection, "case_id", sorted(cases))
     sql = f"SELECT {_ALERT} FROM alerts WHERE {condition} AND status = 'firing'"
-    return [AlertRow(*row) for row in fetch(connection, sql, ids)]
+    return [AlertRow(*row) for row in fetch(connection, sql, *ids)]
 
 
 def read_waiting(

@@ -11,7 +11,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.store import writes
-from engine.store.sql import among, execute, fetch, is_sqlite
+from engine.store.sql import among, among_few, execute, fetch, is_sqlite
 from engine.store.tables import contributions, figures, outcomes
 from workflows.case import TOTAL
 
@@ -92,8 +92,8 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 def read_contributions(connection: Connection, ids: Iterable[str]) -> dict[str, str]:
     """What these cases contribute by now; those without a row contribute nothing that may move."""
-    condition, wanted = among(connection, "case_id", sorted(ids))
-    rows = fetch(connection, f"SELECT case_id, body FROM contributions WHERE {condition}", wanted)
+    condition, wanted = among_few(connection, "case_id", sorted(ids))
+    rows = fetch(connection, f"SELECT case_id, body FROM contributions WHERE {condition}", *wanted)
     return {case: body for case, body in rows}
 
 

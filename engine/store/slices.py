@@ -1,6 +1,6 @@
 """What a slice reads and writes, each table once."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 
 import msgspec
@@ -9,9 +9,14 @@ from sqlalchemy import Connection
 from engine.errors import StaleWriter
 from engine.store import writes
 from engine.store.rows import CaseRow, ParkedRow, PartitionRow, SeenKey, SeenRow, SharedWorkRow, StepRow
-from engine.store.sql import among, execute, execute_many, fetch, is_sqlite, rows_as
+from engine.store.sql import FEW, among, among_few, execute, execute_many, fetch, is_sqlite, rows_as
 from engine.store.tables import UNBORN, cases, facts, parked, partitions, seen, shared_work
 from engine.store.writes import Target
+
+KNOWN = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
+KEY = {"partition": "int"} | dict.fromkeys(("source", "id", "home", "actor"), "text")
+SAME_KEY = " AND ".join(f"s.{name} = k.{name}" for name in KEY)
+ONE_KNOWN = f"FROM seen s WHERE {' AND '.join(f's.{name} = ?' for name in KEY)}"
 
 
 def read_partitions(connection: Connection) -> list[PartitionRow]:
@@ -39,19 +44,18 @@ def lock_and_read(
     Where it has waited for the lock, all is as it stood before; whoever had it has moved a partition on, or changed
     nothing.
     """
-    condition, partitions_ = among(connection, "partition", [row.partition for row in wanted])
-    lock, values = "" if is_sqlite(connection) else " FOR UPDATE", [partitions_]
+    condition, values = among_few(connection, "partition", [row.partition for row in wanted])
+    lock = "" if is_sqlite(connection) else " FOR UPDATE"
     sql = f"""SELECT * FROM (SELECT CAST(partition AS TEXT) AS name, version, CAST(NULL AS TEXT) AS body
                              FROM partitions WHERE {condition} ORDER BY partition{lock}) AS locked"""
     for column, asked in (("id", ids), ("key", nearby)):
         if asked:
-            condition, value = among(connection, column, sorted(asked))
+            condition, given = among_few(connection, column, sorted(asked))
             sql += f" UNION ALL SELECT id, next_at, body FROM cases WHERE {condition}"
-            values.append(value)
-    if events:
-        names, source, keys = _known_of(connection, events)
-        array = "json_array" if is_sqlite(connection) else "json_build_array"
-        sql += f" UNION ALL SELECT CAST(NULL AS TEXT), 0, CAST({array}({names}) AS TEXT) {source}"
+            values += given
+    array = "json_array" if is_sqlite(connection) else "json_build_array"
+    for source, keys in known_of(connection, events):
+        sql += f" UNION ALL SELECT CAST(NULL AS TEXT), 0, CAST({array}({KNOWN}) AS TEXT) {source}"
         values += keys
     rows = fetch(connection, sql, *values)
     versions = {int(name): version for name, version, body in rows if body is None}
@@ -69,8 +73,8 @@ def write_partitions(target: Target, rows: Sequence[PartitionRow]) -> None:
 
 def read_cases(connection: Connection, ids: Iterable[str]) -> list[tuple[str, int | None, str]]:
     """Cases by id: (id, next_at, body)."""
-    condition, wanted = among(connection, "id", sorted(ids))
-    return fetch(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", wanted)
+    condition, wanted = among_few(connection, "id", sorted(ids))
+    return fetch(connection, f"SELECT id, next_at, body FROM cases WHERE {condition}", *wanted)
 
 
 def read_last_arrival(connection: Connection, case: str) -> int:
@@ -132,17 +136,20 @@ def read_nearby(connection: Connection, keys: Iterable[str]) -> list[tuple[str, 
 
 def read_seen(connection: Connection, keys: Sequence[SeenKey]) -> list[SeenRow]:
     """What is known of these events."""
-    names, source, values = _known_of(connection, keys)
-    return [SeenRow(*row) for row in fetch(connection, f"SELECT {names} {source}", *values)]
+    found = list[SeenRow]()
+    for source, values in known_of(connection, keys):
+        found += [SeenRow(*row) for row in fetch(connection, f"SELECT {KNOWN} {source}", *values)]
+    return found
 
 
-def _known_of(connection: Connection, keys: Sequence[SeenKey]) -> tuple[str, str, tuple[object, ...]]:
-    """The columns of what is known of events, where it comes from, and the values that this takes."""
-    names = ", ".join(f"s.{name}" for name in SeenRow.__struct_fields__)
-    kinds = {"partition": "int"} | dict.fromkeys(("source", "id", "home", "actor"), "text")
-    asked, values = rows_as(connection, "k", kinds, keys)
-    same = " AND ".join(f"s.{name} = k.{name}" for name in kinds)
-    return names, f"FROM {asked} CROSS JOIN seen s WHERE {same}", values
+def known_of(connection: Connection, keys: Sequence[SeenKey]) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """Where what is known of events comes from, in one piece or, of a few on SQLite, in several; and the values that
+    each takes."""
+    if is_sqlite(connection) and len(keys) <= 2 * FEW:  # an event has two: one of them is of earlier releases
+        yield from ((ONE_KNOWN, key) for key in keys)
+        return
+    asked, values = rows_as(connection, "k", KEY, keys)
+    yield f"FROM {asked} CROSS JOIN seen s WHERE {SAME_KEY}", values
 
 
 def write_steps(target: Target, rows: Sequence[StepRow]) -> None:

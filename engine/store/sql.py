@@ -2,7 +2,7 @@
 
 A statement marks each parameter with `?`, and the values follow it in that order. `execute` gives each driver its own
 mark, so a `?` stands nowhere else in a statement. A list is one parameter, however long it is, and a statement is
-therefore prepared once.
+therefore prepared once; but for the shortest ones where that costs more (`among_few`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +12,9 @@ import msgspec
 from sqlalchemy import Connection, CursorResult
 
 from engine.store.driver_quirks import run
+
+FEW = 2
+"""So many values need no list of their own on SQLite."""
 
 
 def is_sqlite(connection: Connection) -> bool:
@@ -48,6 +51,16 @@ def among(connection: Connection, column: str, values: Collection[object]) -> tu
     if is_sqlite(connection):
         return f"{column} IN (SELECT value FROM json_each(?))", to_json(values)
     return f"{column} = ANY(?)", list(values)
+
+
+def among_few(connection: Connection, column: str, values: Collection[object]) -> tuple[str, list[object]]:
+    """The same, and the values that it takes, for statements of every event: an event that comes alone asks for one or
+    two rows, and to read a list from JSON takes SQLite several times as long as to find them. So up to FEW values are
+    parameters of their own, and such a statement is prepared once for each number of them."""
+    if not is_sqlite(connection) or len(values) > FEW:
+        condition, value = among(connection, column, values)
+        return condition, [value]
+    return f"{column} IN ({', '.join('?' * len(values))})", [*values]
 
 
 def rows_as(

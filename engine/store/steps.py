@@ -9,7 +9,7 @@ from engine.errors import GridpatrolError
 from engine.store import writes
 from engine.store.positions import PositionRow, read_positions
 from engine.store.rows import StepRow
-from engine.store.sql import among, execute, fetch, is_sqlite, rows_as, text_of
+from engine.store.sql import among_few, execute, fetch, is_sqlite, rows_as, text_of
 from engine.store.tables import positions
 from schemas import facts
 
@@ -156,11 +156,10 @@ def lock_positions(
         # The server ends a transaction that holds them and falls silent: its machine may be gone.
         timeout = f", set_config('idle_in_transaction_session_timeout', '{SILENT_MS}', true)"
         lock = " FOR UPDATE"
-    these, names = among(connection, "consumer", sorted(consumers))
-    values: list[object] = [names]
+    these, values = among_few(connection, "consumer", sorted(consumers))
     if partitions is not None:
-        among_these, wanted = among(connection, "partition", sorted(partitions))
-        these, values = f"{these} AND {among_these}", [names, wanted]
+        among_these, wanted = among_few(connection, "partition", sorted(partitions))
+        these, values = f"{these} AND {among_these}", [*values, *wanted]
     sql = f"SELECT consumer, partition, n{timeout} FROM positions WHERE {these} ORDER BY consumer, partition{lock}"
     last: dict[str, dict[int, int]] = {name: {} for name in consumers}
     for row in fetch(connection, sql, *values):
