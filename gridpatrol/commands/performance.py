@@ -91,7 +91,7 @@ def asked(command: Callable[..., None]) -> Callable[..., None]:
 @asked
 @click.option("--rank", type=options.TEXT, default="", metavar="FIGURE", help="Rank the rows, e.g. on_time_rate.")
 @click.option("--order", type=options.TEXT, default="", metavar="desc|asc", help="With --rank; default: best first.")
-@click.option("--beside", type=click.Choice([WORD]), default="", help="The same days of the year before (同比) beside.")
+@click.option("--beside", type=options.TEXT, default="", metavar=WORD, help="The same days of the year before (同比).")
 @click.option("--published", is_flag=True, help="Beside each row, how it stood when it was published.")
 @options.at
 @options.database

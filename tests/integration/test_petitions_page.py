@@ -13,12 +13,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
 from consumers.performance import consume
 from engine.clock import now_ms
 from engine.runtime import Engine
 from engine.views import petitions
 from engine.views.year_before import back
+from gridpatrol.cli import main
 from schemas.derived_ids import petitioned_subject
 from schemas.short_numbers import short_number
 from tests.integration.test_console import HTML, Page, as_post, browser, close_browsers, get
@@ -134,6 +136,11 @@ def test_what_came_in_stands_beside_the_year_before_and_opens_into_its_cases(doo
     assert (found["since"], found["until"], found["until_now"]) == (str(before), str(before), str(asked))
     [change] = found["changes"]
     assert change["counts"]["taken_in"] == 0 and change["counts"]["rejected"] == -1
+    shown = ["performance", "show", "--definition", "petition", "--period", "day", "--day", str(asked)]
+    for beside, status in (("year_before", 0), ("month_before", 2)):
+        words = [*shown, "--beside", beside, "--database"]
+        printed = CliRunner().invoke(main, [*words, str(door.engine.settings.database)])
+        assert printed.exit_code == status and (status or f"beside {before} to {before}" in printed.output)
     wrong = door.client.get("/v1/performance", params={"period": "all", "beside": "year_before"})
     assert problem(wrong, 400)["field"] == "beside"
 
