@@ -16,7 +16,7 @@ from schemas.kinds.incident import PETITIONED, Petitioned
 from schemas.kinds.petition import Petition, PetitionAnswered, PetitionJoined, PetitionWeighed
 from schemas.members import Source
 from schemas.refusals import Reason
-from tests.support.builders import DAY, LEAF_CHIEF, STREET, Story, weiyang
+from tests.support.builders import DAY, DISTRICT, LEAF_CHIEF, STREET, Story, weiyang
 from tests.unit.test_supervision import counts_of
 from workflows.case import Clock, Owner
 from workflows.definitions import held_by
@@ -305,6 +305,11 @@ def test_what_comes_by_an_app_is_looked_at_before_it_is_worked_on():
     other.done("petition.accepted", STREET)
     other.done("petition.examined", LEAF_CHIEF, outcome="untrue")
     assert (other.case.state, other.own.case) == ("accepted", "")
+    nowhere = Asked(home="XA").asked("WY-PUBLIC", channel="app", grid="WY")  # no street is named
+    nowhere.done("petition.accepted", DISTRICT)
+    nowhere.refused(Reason.FORBIDDEN, "petition.examined", STREET, outcome="untrue")
+    nowhere.done("petition.examined", DISTRICT, outcome="untrue")
+    assert nowhere.case.state == "accepted"
     wrong: dict[str, Any] = {"category": "D3-01", "channel": "app", "grid": "WY01-01"}
     assert Asked(number=3).refused(Reason.INVALID, "petition.submitted", HOTLINE, **wrong, via="fax").field
     assert Asked(number=4).refused(Reason.UNKNOWN_CODE, "petition.submitted", HOTLINE, **wrong, via="x").field
