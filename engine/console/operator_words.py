@@ -215,6 +215,10 @@ OPERATOR_WORDS: dict[str, tuple[str, str]] = {
         "会被拒收的 {refused} 条，原被拒收而会被采纳的 {taken} 条。",
         "{refused} events would be refused; {taken} would be taken instead of refused.",
     ),
+    "whatif_sends": (
+        "跨网格往来：{fallen} 条不再发出，{anew} 条为新发",
+        "Said between homes: {fallen} fall away, {anew} are said for the first time",
+    ),
     "whatif_cases": ("不同的案件，头 {n} 件", "Cases that differ, the first {n}"),
     "whatif_step": ("首个不同的步骤", "First step that differs"),
     "whatif_asked": ("问过的", "Asked before"),
