@@ -86,6 +86,8 @@ class NotEmpty(GridpatrolError):
 def run(settings: Settings, folder: Path, wanted: Wanted, show: Show = lambda done: None) -> int:
     """Fill an empty database with a year. Returns how many events were said by people and offices."""
     pack = folder / "pack"
+    for each in (folder.parent, folder):  # beside a database, whose names are its owner's alone
+        each.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not pack.is_dir():
         write_pack(folder_of(settings.pack), pack, wanted.year, rounds=wanted.rounds)
     settings = msgspec.structs.replace(settings, pack=str(pack))
