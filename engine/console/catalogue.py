@@ -264,7 +264,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "health_halted": ("{n} 个分区停住", "{n} partitions stand still"),
     "health_waiting": ("{n} 条记录待办", "{n} records wait"),
     "health_standing": ("{n} 个案件因缺陷停住", "{n} cases stand after a defect"),
-    "health_letters": ("{n} 封死信未处理", "{n} dead letters are open"),
+    "health_letters": ("{n} 封死信未处理", "dead letters open: {n}"),
     "partitions": ("分区", "Partitions"),
     "partition": ("分区", "Partition"),
     "log_clock": ("已办到", "Decided up to"),

@@ -3,7 +3,7 @@
 SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     # supervision
     "supervision": ("督查督办", "Supervision"),
-    "sup_first": ("督办在办 {n} 件", "{n} supervisions are open"),
+    "sup_first": ("督办在办 {n} 件", "Supervisions open: {n}"),
     "sup_late": ("已超期 {n} 件", "{n} overdue"),
     "sup_with": ("：在单位 {units} 件，在机关 {offices} 件", ": {units} with the units, {offices} with the offices"),
     "sup_mine": ("；待您办 {n} 件", "; {n} for you to move on"),
@@ -39,7 +39,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "member_document": ("文号", "Number of the document"),
     # joint work
     "joint": ("联合处置", "Joint work"),
-    "joint_first": ("协办在办 {n} 件，涉及 {incidents} 件事件", "{n} parts of {incidents} incidents are open"),
+    "joint_first": ("协办在办 {n} 件，涉及 {incidents} 件事件", "Parts open: {n}, of incidents: {incidents}"),
     "joint_late": ("已超期 {n} 件", "{n} overdue"),
     "joint_waiting": ("；{n} 件事件在等协办", "; {n} incidents wait for theirs"),
     "joint_returned": ("；{n} 件被退回，待牵头单位决定", "; {n} came back and are to be decided"),
@@ -66,7 +66,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "joint_again": ("第 {n} 次交办", "asked for {n} times"),
     # approvals
     "approvals": ("审批", "Approvals"),
-    "app_first": ("在办 {n} 件", "{n} are open"),
+    "app_first": ("在办 {n} 件", "Open: {n}"),
     "app_none": ("没有在办的申请", "No application is open"),
     "app_ended_first": ("已办结 {n} 件", "{n} have ended"),
     "app_paused_n": ("，中止计时 {n} 件", ", time stands still for {n}"),
@@ -105,7 +105,7 @@ SUPERVISOR_WORDS: dict[str, tuple[str, str]] = {
     "member_body": ("移送给", "Referred to"),
     # petitions
     "petitions": ("信访", "Petitions"),
-    "pet_first": ("在办 {n} 件", "{n} are open"),
+    "pet_first": ("在办 {n} 件", "Open: {n}"),
     "pet_none": ("没有在办的信访件", "No petition is open"),
     "pet_ended_first": ("已结束 {n} 件", "{n} have ended"),
     "pet_late": ("已超期 {n} 件", "{n} overdue"),

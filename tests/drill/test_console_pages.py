@@ -37,11 +37,11 @@ NO_PAGES = ("/static/", "/desk/stream", "/ledger.", "/reports/{", *SCRIPTS)
 """Files, streams and what scripts ask for."""
 MONTH = quote(month_of_duties())
 PAGES = {
-    "supervision": ("/supervision", "督办在办", "are open"),
+    "supervision": ("/supervision", "督办在办", "Supervisions open"),
     "supervision-ended": ("/supervision?ended=true", "已结束", "have ended"),
-    "approvals": ("/approvals", "在办 1 件", "1 are open"),
+    "approvals": ("/approvals", "在办 1 件", "Open: 1"),
     "approvals-ended": ("/approvals?ended=true", "已办结", "have ended"),
-    "petitions": ("/petitions", "在办 3 件", "3 are open"),
+    "petitions": ("/petitions", "在办 3 件", "Open: 3"),
     "petitions-ended": ("/petitions?ended=true", "已结束 1 件", "1 have ended"),
     "proposal": (f"/supervision/new?about={OURS}", "", ""),
     "joint": ("/joint", "没有在办的协办件", "No part is open"),

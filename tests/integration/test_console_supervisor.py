@@ -144,7 +144,7 @@ def test_who_is_waited_for_stands_on_the_page_of_joint_work(local: Served) -> No
     act_on_case(chief, THEIRS, "parts.ordered", owners="WY02-03")
     act_on_case(below, part["id"], "part.completed")
     page = get(chief, "/joint?lang=en").text
-    assert "0 parts of 1 incidents are open" in page and "asked for 2 times" in page
+    assert "Parts open: 0, of incidents: 1" in page and "asked for 2 times" in page
     assert local.get(f"/v1/incidents/{THEIRS}")["state"] == "verifying"
     member, action = as_post(local, "WY02-01-CHIEF"), f"/cases/{THEIRS}/acts"
     check = get(member, f"/cases/{THEIRS}")

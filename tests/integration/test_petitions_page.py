@@ -103,7 +103,7 @@ def test_a_leaders_lane_stands_first_and_what_is_late_is_counted(door: Served) -
     assert "在办 5 件" in page.text and "已超期 1 件" in page.text and "对答复不满意 1 件" in page.text
     assert "按领导批示办理" in page.text and "优先级 2" in page.text and "网民留言" in page.text
     district = get(as_post(door, "WY-CHIEF"), "/petitions?lang=en")
-    assert order_of(district) == order_of(page) and "5 are open" in district.text
+    assert order_of(district) == order_of(page) and "Open: 5" in district.text
     assert (
         "1 overdue" in district.text
         and "1 not satisfied with the answer" in district.text
