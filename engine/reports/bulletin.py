@@ -1,8 +1,8 @@
-"""The bulletin (通报): how the period was, for a grid and those below it.
+"""The bulletin (通报), and the brief (简报): how the period was, for a grid and those below it.
 
 M58 asks for supervision whose results are circulated, M91 for a monthly comment on what is to be set right and on
 petitions, M115 and M127 for a monthly report upwards. What is measured of air and water is no figure of cases, and not
-in it.
+in it. M135 asks for a brief of the work, and for what is told to the press each quarter.
 """
 
 from itertools import islice
@@ -15,6 +15,7 @@ from engine.views.local_times import minute
 from engine.views.names import HolderNamed, OwnerNamed
 from schemas.short_numbers import spoken
 from workflows.definitions.duty import DUTY
+from workflows.definitions.petition import PETITION
 from workflows.definitions.supervision import SUPERVISION
 
 
@@ -34,6 +35,31 @@ def bulletin(reading: ReportReading) -> Document:
     return Document(
         stem=f"bulletin-{reading.grid}-{reading.since}",
         title=title,
+        subtitle=reading.period_text,
+        lead=tables.lead_of(reading, total),
+        facts=reading.facts(total.remark),
+        sections=filled(sections),
+        at=reading.here.at,
+    )
+
+
+def brief(reading: ReportReading) -> Document:
+    """The brief of a period (工作简报), which may be read out in public: figures alone, and no single case. Raises
+    Unanswerable."""
+    total = reading.figures()
+    petitions = tables.of_kind(reading, PETITION, "类别", by="category")
+    acts = tables.of_kind(reading, SUPERVISION, "督办方式", by="category")
+    sections = [
+        Section("一、总体情况", (), (tables.totals(total), tables.trend(reading))),
+        Section("二、各网格", (), (tables.by_grid(reading),)),
+        Section("三、问题类别与来源", (), (tables.by_category(reading), tables.by_source(total))),
+        Section("四、群众信访", (), (petitions,) if petitions is not None else ()),
+        Section("五、督查督办", (), (acts,) if acts is not None else ()),
+        Section("六、履职", (), duties(reading)),
+    ]
+    return Document(
+        stem=f"brief-{reading.grid}-{reading.since}",
+        title=f"{reading.place}{reading.kind.zh}工作简报",
         subtitle=reading.period_text,
         lead=tables.lead_of(reading, total),
         facts=reading.facts(total.remark),

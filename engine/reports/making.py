@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from engine.reports.bulletin import bulletin
+from engine.reports.bulletin import brief, bulletin
 from engine.reports.debrief import debrief
 from engine.reports.document import Document
 from engine.reports.evidence import evidence
@@ -28,6 +28,7 @@ class Report(NamedTuple):
 REPORTS = {
     "bulletin": Report("月度通报", "Monthly bulletin", "month", bulletin),
     "ranking": Report("季度考核排名", "Quarterly ranking", "quarter", ranking),
+    "brief": Report("季度工作简报", "Quarterly brief", "quarter", brief),
     "half-year": Report("半年通报", "Half-yearly bulletin", "half", bulletin),
     "debrief": Report("年度述职", "Yearly debrief", "year", debrief),
     "rounds": Report("领导包抓督导记录", "Leaders' rounds", "month", rounds),

@@ -53,6 +53,7 @@ def command(
     \b
     bulletin    月度通报          half-year  半年通报        ranking  季度考核排名
     debrief     年度述职（数据）  rounds     领导包抓督导记录
+    brief       季度工作简报, figures alone, for the press
     evidence    第三方审核材料    letter     督办函, with --id
     negative-list  负面清单, with --post
 

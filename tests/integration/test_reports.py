@@ -165,7 +165,7 @@ PERIODIC = [name for name in REPORTS if REPORTS[name].of_a_period]
 
 
 @pytest.mark.mechanism("M58", "M91")
-@pytest.mark.parametrize("name", ["bulletin", "half-year"])
+@pytest.mark.parametrize("name", ["bulletin", "brief", "half-year"])
 def test_a_bulletin_has_the_figures_of_the_view_grid_by_grid(door: Served, name: str) -> None:
     now = now_ms()
     day = busy_day()
@@ -203,10 +203,17 @@ def test_a_bulletin_has_the_figures_of_the_view_grid_by_grid(door: Served, name:
 
 
 def test_a_trend_adds_up_to_its_period(door: Served) -> None:
-    for name in ("bulletin", "half-year", "debrief"):
+    for name in ("bulletin", "brief", "half-year", "debrief"):
         document = made(door, name, period=busy_day())
         [trend] = [each for each in tables_of(document) if each.title in ("逐日", "逐月")]
         assert sum(column(trend, "上报")) == column(table(document, "总体"), "上报")[0] > 0
+
+
+@pytest.mark.mechanism("M135")
+def test_a_brief_for_the_press_names_no_single_case(door: Served) -> None:
+    document = made(door, "brief", period=busy_day())
+    assert "工作简报" in document.title and column(table(document, "总体"), "上报")[0] > 0
+    assert not [each.title for each in tables_of(document) if "编号" in [column.head for column in each.columns]]
 
 
 @pytest.mark.mechanism("M98")
