@@ -47,6 +47,7 @@ from workflows.definitions import DEFINITIONS, held_by, shown_path
 from workflows.definitions.supervision import RATIOS, SUMS, SUPERVISION
 from workflows.figures import derived, with_sums
 from workflows.policy.index import Policy
+from workflows.policy.model import NoticeRow
 from workflows.reading import resolve, word_rights
 from workflows.saying import sayable
 
@@ -175,6 +176,19 @@ def test_an_answer_that_comes_late_counts_as_late_and_the_unit_is_charged():
     }
     assert (rates["in_time_rate"].numerator, rates["in_time_rate"].denominator) == (0, 1)
     assert counted["on_time"] == 1  # cleared in the time for the whole
+
+
+def test_that_a_public_act_is_over_is_told_as_that_it_was_served():
+    rules = changed(notices=(NoticeRow("published", ("supervisor",)),))
+    act = Supervised(rules).proposed("blacklist", grid="WY01", site="SITE-0042").decided().served()
+    assert told_on(act) == ["published"]
+    act.done("supervision.cleared", OFFICE)
+    assert told_on(act) == ["published"]
+
+
+def told_on(story: Story) -> list[str]:
+    """The moves that the last event told of."""
+    return [fact.on for fact in story.facts if isinstance(fact, facts.NoticeGiven)]
 
 
 def test_it_is_cleared_without_an_answer_where_the_action_asks_none():
