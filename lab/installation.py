@@ -15,7 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +23,10 @@ from typing import Any
 from lab.parts.forks import Forked
 
 READY_S = 60.0
-STOP_S = 20.0
+STOP_S = 60.0
+"""How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
+DUMP_S = 5.0
+"""How long a process that hangs may take to write where its threads stand."""
 ADDRESS = re.compile(r"url='?(https?://[^\s']+)")
 
 
@@ -48,7 +51,7 @@ class Role:
             self.process = Forked(["serve"], told, self.log)
         else:
             with self.log.open("ab") as out:
-                command = [sys.executable, "-m", "gridpatrol.cli", "serve"]
+                command = [sys.executable, "-X", "faulthandler", "-m", "gridpatrol.cli", "serve"]
                 self.process = subprocess.Popen(command, env=told, stdout=out, stderr=out, start_new_session=True)
         self.starts += 1
         self._from = before
@@ -115,8 +118,16 @@ class Role:
         try:
             return self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:
-            self.kill()
-            raise AssertionError(f"{self.name} did not stop within {STOP_S} s:\n{self.said()[-3000:]}") from None
+            raise AssertionError(f"{self.name} did not stop within {STOP_S} s:\n{self.stuck()[-6000:]}") from None
+
+    def stuck(self) -> str:
+        """What it has logged, and where each of its threads stands; it is gone then."""
+        if self.process is not None:
+            self.process.send_signal(signal.SIGABRT)
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(DUMP_S)
+        self.kill()
+        return self.said()
 
 
 class Installation:

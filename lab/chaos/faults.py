@@ -22,7 +22,7 @@ from kafka.errors import KafkaError
 
 from engine.packs import folder_of
 from engine.principals import digest_of, new_token
-from lab.installation import ADDRESS, Installation, Role
+from lab.installation import ADDRESS, STOP_S, Installation, Role
 from lab.parts import kafka, postgres
 from lab.parts.processes import stat
 from lab.parts.proxy import Proxy
@@ -47,8 +47,6 @@ POINTS = {
 }
 """Which failpoints a role passes."""
 SYSTEM = "city-hotline"
-STOP_S = 60.0
-"""How long a role may take to stop in order; with brokers away it tries for half a minute to say what it has."""
 DAILY_S = 20.0
 """How long after an installation begins to be set up its daily notices may be told: while it is being broken."""
 AGAIN_S = 0.5
@@ -143,7 +141,7 @@ class ChaosInstallation:
         for name in sorted(self._wanted):
             if self.installation[name].running:
                 if now > self._patience.get(name, now):
-                    said = self.installation[name].said()[-3000:]
+                    said = self.installation[name].stuck()[-6000:]
                     raise AssertionError(f"{name} did not stop within {STOP_S:.0f} s:\n{said}")
             elif name not in self._back:
                 self._ended(name)

@@ -6,6 +6,7 @@ any other. The server that forks them is the standard library's; it lives as lon
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -76,5 +77,6 @@ def become(words: Sequence[str], environment: Mapping[str, str], output: str, fo
     for stream in (1, 2):
         os.dup2(log, stream)
     os.close(log)
+    faulthandler.enable()
     failpoints.arm(environment.get("GRIDPATROL_FAILPOINT", ""))  # read when it was imported, in another environment
     main(list(words), prog_name="gridpatrol")

@@ -421,6 +421,17 @@ def test_after_all_this_the_facts_fit_the_cases_and_the_figures_their_recount(pl
     eventually(verified, lambda: place.command("verify", check=False))
 
 
+def test_a_role_that_will_not_stop_leaves_word_of_where_each_of_its_threads_stands(place: Installation) -> None:
+    hangs = Role("alerts-3", "alerts", place.environment, place.folder)
+    hangs.start()
+    try:
+        hangs.address()
+        assert hangs.stuck().count("Thread 0x") > 2 and "in telling" in hangs.said()
+        assert not hangs.running
+    finally:
+        hangs.kill()
+
+
 def test_a_gateway_whose_writer_meets_a_defect_ends_and_says_so(place: Installation) -> None:
     """The last one of this page: commands look for the gateway that was started last."""
     broken = Role("gateway-3", "gateway", place.environment, place.folder)
