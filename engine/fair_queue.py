@@ -22,6 +22,7 @@ class FairQueue(Generic[T]):
     def __init__(self, places: int) -> None:
         self.places = places
         self._waiting = 0
+        self._put_s = 0.0
         # Those who have something waiting, in the order of their turns: (since when, bytes, item).
         self._lines: dict[str, deque[tuple[float, int, T]]] = {}
         self._changed = threading.Condition()
@@ -35,7 +36,8 @@ class FairQueue(Generic[T]):
             line = self._lines.get(principal, deque())
             if len(line) >= self.places - self._waiting:
                 raise Full
-            line.append((time.monotonic(), size, item))
+            self._put_s = time.monotonic()
+            line.append((self._put_s, size, item))
             self._lines[principal] = line
             self._waiting += 1
             self._changed.notify()
@@ -62,6 +64,10 @@ class FairQueue(Generic[T]):
                 size += bytes_
             self._waiting -= len(taken)
             return taken
+
+    def silent_s(self) -> float:
+        """How long ago the last item came."""
+        return time.monotonic() - self._put_s
 
     def oldest_s(self) -> float:
         """How long the item has waited that has waited longest; 0 where none waits."""

@@ -39,7 +39,9 @@ BATCH = 500
 LETTERS = 100
 """Letters that are sent between two marks: alerts wait for no more of them, however many there are."""
 APART_S = 0.05
-"""From one batch to the next at most: so long an alert waits for company."""
+"""How often it is looked for something to do: so long an alert waits at most that comes alone."""
+COMPANY_S = 0.1
+"""From a batch that found something to the next: so long an alert waits for company at most."""
 ENOUGH = 100
 """A batch of so many steps, lines and letters has company enough; the next one follows at once."""
 STANDBY_S = 0.25
@@ -91,7 +93,8 @@ class AlertPublisher(Loop):
         self.standby = self._lease is None
         if self.standby:
             return STANDBY_S
-        return 0.0 if self.publish_batch() >= ENOUGH else self.rest_s(APART_S)
+        done = self.publish_batch()
+        return 0.0 if done >= ENOUGH else self.rest_s(COMPANY_S if done else APART_S)
 
     def is_passing(self, error: Exception) -> bool:
         return isinstance(error, (GridpatrolError, DriverError)) and not refuses(error)

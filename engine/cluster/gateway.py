@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from engine.cluster.backlog import Backlog
+from engine.cluster.backlog import FEWEST, Backlog
 from engine.cluster.inbox import KafkaInbox
 from engine.errors import StaleWriter
 from engine.inbox import Submission
@@ -34,10 +34,18 @@ partitions that stand still go on."""
 HELD_S = 5.0
 """No event is held back for longer: the log takes it, whatever lies undecided there."""
 APART_S = 0.01
-"""From one batch to the next, while events come or are held back: a message to the brokers costs the same for one event
-and for ten."""
+"""From one turn to the next, while events come or are held back."""
+COMPANY_S = 0.04
+"""While several events come together, and one more within each turn, the first of them waits so long for company at
+most: a message to the brokers costs the same for one event and for ten, there and at the worker. What comes after
+silence waits for nothing, nor does one that a sender sends after another."""
+RECENT_S = 0.1
+"""Several events come together that last did so within this time."""
+ENOUGH = 50
+"""So many events have company enough."""
 GLANCE_S = 0.05
-"""How often it is looked how far the workers have come, where nobody waits for it."""
+"""How often it is looked how far the workers have come, where nobody waits for it and much lies undecided; where little
+does, as seldom as for what may take long."""
 TRIES = 5
 """How often an operator's action is tried when the partition's owner moves on in between."""
 
@@ -48,6 +56,7 @@ class Gateway(Writer):
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.backlog = Backlog(engine.settings.slice_records)
+        self._together_s = float("-inf")  # when several events were last appended together
         self._looked_s = 0.0  # when it was looked for what may take long
         self._glanced_s = 0.0  # when it was looked how far the workers have come
 
@@ -92,11 +101,18 @@ class Gateway(Writer):
         most = self.engine.settings.append_batch
         if self.stop_asked.is_set() or self._queue.oldest_s() >= HELD_S:
             return most
-        return min(most, self.backlog.room())
+        return 0 if self.keeps_coming() else min(most, self.backlog.room())
+
+    def keeps_coming(self) -> bool:
+        """Whether what is queued waits for more that is on its way."""
+        if time.monotonic() - self._together_s >= RECENT_S or not 0 < len(self._queue) < ENOUGH:
+            return False
+        return self._queue.silent_s() < APART_S and self._queue.oldest_s() < COMPANY_S
 
     def append(self, wanted: Sequence[Submission], now: int) -> tuple[list[InboxRow], SliceResult | None]:
-        rows = self.engine.append(wanted, now)
-        self.backlog.add(rows, time.monotonic())
+        rows, now_s = self.engine.append(wanted, now), time.monotonic()
+        self._together_s = now_s if len(rows) > 1 else self._together_s
+        self.backlog.add(rows, now_s)
         return rows, None
 
     def look(self) -> bool:
@@ -107,7 +123,9 @@ class Gateway(Writer):
         slowly = bool(self._parked) or self.backlog.stands()
         slowly = slowly and time.monotonic() - self._looked_s >= LOOK_S
         waited_for = self._waiting or slowly or not self.backlog.room()
-        if not (waited_for or (self.backlog.undecided() and time.monotonic() - self._glanced_s >= GLANCE_S)):
+        undecided = self.backlog.undecided()
+        every_s = GLANCE_S if undecided >= FEWEST else LOOK_S
+        if not (waited_for or (undecided and time.monotonic() - self._glanced_s >= every_s)):
             return False
         self._glanced_s = time.monotonic()
         decided, answers, released = dict[int, int](), list[Answer](), list[Released]()

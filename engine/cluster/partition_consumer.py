@@ -49,9 +49,11 @@ AWAY_MS = 45_000
 """The group removes a member that does not fetch for so long. Until then a change of the group waits for it."""
 GLANCE_MS = 2
 """How long a fetch waits that is not to hold anybody up."""
-COMPANY_MS = 25
-"""While records keep coming, a fetch waits so long for more of them, at most: a slice costs nearly the same for one and
-for ten. What comes after silence is fetched at once."""
+COMPANY_MS, SINGLE_MS = 50, 25
+"""While records keep coming, a fetch waits so long for more of them, at most, several at a time or one: a slice costs
+nearly the same for one and for ten. What comes after silence is fetched at once."""
+ENOUGH_TOGETHER = 100
+"""So many records at once have company enough."""
 LOOK_S = 5.0
 """How often the position is committed, which is how a process hears that it was fenced, and the end of the log is asked
 for."""
@@ -179,10 +181,11 @@ class PartitionConsumer(KafkaInbox):
             return 0  # what was fetched may follow on nothing: `reload` seeks again
         return sum(self._take(place.partition, messages) for place, messages in fetched)
 
-    def wait_for_company(self, wanted: bool) -> None:
-        """Let the next fetches wait for company, for COMPANY_MS at most, or not."""
+    def wait_for_company(self, came: int) -> None:
+        """Let the next fetches wait for company, as many records as `came` have of it."""
         if self._consumer is not None:
-            kafka_quirks.fetch_together(self._consumer, COMPANY_MS if wanted else 0)
+            wait_ms = COMPANY_MS if came > 1 else SINGLE_MS
+            kafka_quirks.fetch_together(self._consumer, wait_ms if 0 < came < ENOUGH_TOGETHER else 0)
 
     def _member(self) -> KafkaConsumer:
         """The consumer. The first call joins the group."""

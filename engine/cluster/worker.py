@@ -34,8 +34,6 @@ log = logging.getLogger(__name__)
 
 IDLE_MS = kafka_quirks.MIN_POLL_MS
 """How long a fetch waits for something, where nothing is at hand."""
-ENOUGH = 100
-"""So many records at once have company enough."""
 LOOK_S = 1.0
 """How often a partition is looked at that is halted, or in which a case stands."""
 STILL_S = 60.0
@@ -115,7 +113,7 @@ class Worker(Loop):
     def decide_batch(self) -> None:
         """Fetch, decide, publish, forward, tick once."""
         came = self.inbox.poll(GLANCE_MS if self.engine.backlog() else IDLE_MS, self.engine.rows)
-        self.inbox.wait_for_company(0 < came < ENOUGH)
+        self.inbox.wait_for_company(came)
         if self.inbox.taken_over:
             before = set(self.inbox.heads)
             self.engine.reload()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -176,6 +177,43 @@ def test_a_gateway_appends_what_comes_alone_at_once_and_what_follows_it_together
     asks = [turned.submit(submission(cluster.gateway, new(number), "one")) for number in range(2, 12)]
     turned.run_once()
     assert messages == [10] and durable(asks) == 10, "one message to the brokers for all that came meanwhile"
+
+
+def test_events_wait_for_company_at_a_gateway_while_several_come_together(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.install()
+    cluster.worker()
+    cluster.settle()
+    turned, numbers, names = Gateway(cluster.gateway), count(1), ("RECENT_S", "APART_S", "COMPANY_S")
+    assert gateways.COMPANY_S <= 0.05
+
+    def came(*bounds: float) -> Ask:
+        """One that came when these were the bounds."""
+        for name, bound in zip(names, bounds, strict=True):
+            monkeypatch.setattr(gateways, name, bound)
+        ask = turned.submit(submission(cluster.gateway, new(next(numbers)), "one"))
+        turned.run_once()
+        return ask
+
+    ever = (1e9, 1e9, 1e9)
+    for _ in range(3):
+        assert came(*ever).durable.done(), "one that is sent after another waits for nothing"
+    for bounds in ((0.0, 1e9, 1e9), (1e9, 0.0, 1e9), (1e9, 1e9, 0.0)):
+        turned.append([submission(cluster.gateway, new(next(numbers)), "one") for _ in range(2)], turned.engine.stamp())
+        assert not (first := came(*ever)).durable.done(), "two came together, so there may be more"
+        assert came(*bounds).durable.done() and first.durable.done(), "no more comes, or it has waited for long enough"
+        cluster.settle()
+    monkeypatch.setattr(gateways, "ENOUGH", 3)
+    asks = [came(*ever) for _ in range(2)]
+    assert not any(ask.durable.done() for ask in asks)
+    asks.append(came(*ever))
+    assert all(ask.durable.done() for ask in asks), "three are enough"
+    last = came(*ever)
+    assert not last.durable.done()
+    turned.stop_asked.set()
+    turned.run_once()
+    assert last.durable.done()
 
 
 def test_a_gateway_asks_once_for_the_outcomes_of_all_whose_senders_wait(cluster: Cluster) -> None:

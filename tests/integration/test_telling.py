@@ -21,7 +21,7 @@ import pytest
 from consumers.alerts import publish
 from consumers.alerts.fold import consume as consume_alerts
 from consumers.alerts.fold import epoch, tell
-from consumers.alerts.publish import APART_S, AlertPublisher
+from consumers.alerts.publish import APART_S, COMPANY_S, AlertPublisher
 from engine import lease as leases
 from engine.cluster.publisher import Header, Publisher
 from engine.errors import BrokerAway, LeaseTaken, StaleWriter
@@ -155,14 +155,19 @@ def test_every_line_and_letter_is_published_once_and_in_order(database: Database
     assert not role(database, wire).publish_batch()
 
 
-def test_an_alert_waits_for_company_for_fifty_milliseconds_at_most_and_a_backlog_does_not(database: Database) -> None:
+def test_an_alert_that_comes_alone_waits_for_fifty_milliseconds_at_most_and_a_backlog_does_not(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish, "BATCH", 20)
     telling_ = role(database, Wire())
     telling_.clock = lambda: telling_.began_s
     rests = list[float]()
-    while not rests or rests[-1] == 0.0:
+    while not rests or rests[-1] != APART_S:
         rests.append(telling_.run_once())
     telling_.release()
-    assert len(rests) > 1 and rests[-1] == APART_S <= 0.05
+    assert rests[0] == 0.0, "there is a backlog"
+    assert rests[-2:] == [COMPANY_S, APART_S], "the last few, and then nothing"
+    assert APART_S <= 0.05 and COMPANY_S <= 0.1
 
 
 def test_a_line_says_its_place_in_the_feed_and_has_the_id_of_its_event(database: Database) -> None:

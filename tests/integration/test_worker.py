@@ -210,7 +210,11 @@ def test_a_worker_waits_for_company_only_while_records_keep_coming(
     while waits[-1]:  # until one finds nothing
         worker.decide_batch()
     assert waits[0] == waits[-1] == 0, "what comes after silence is fetched at once"
-    assert set(waits) == {0, partition_consumer.COMPANY_MS} and partition_consumer.COMPANY_MS <= 50
+    assert set(waits) == {0, partition_consumer.SINGLE_MS} and partition_consumer.SINGLE_MS <= 25
+    for came in (2, 99, 100):
+        worker.inbox.wait_for_company(came)
+    assert waits[-3:] == [partition_consumer.COMPANY_MS, partition_consumer.COMPANY_MS, 0]
+    assert partition_consumer.COMPANY_MS <= 50
 
 
 def test_a_worker_with_records_at_hand_does_not_wait_for_more(

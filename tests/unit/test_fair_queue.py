@@ -91,11 +91,11 @@ def test_it_knows_how_long_the_oldest_item_has_waited(monkeypatch: pytest.Monkey
     queue.put("a", 1)
     now[0] = 103.0
     queue.put("b", 2)
-    assert queue.oldest_s() == 3
+    assert queue.oldest_s() == 3 and queue.silent_s() == 0
     queue.take(1, ANY)
     assert queue.oldest_s() == 0
     now[0] = 110.0
-    assert queue.oldest_s() == 7
+    assert queue.oldest_s() == 7 == queue.silent_s()
 
 
 @given(st.lists(st.one_of(st.sampled_from("abc"), st.integers(0, 4)), max_size=80))
