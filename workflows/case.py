@@ -264,7 +264,11 @@ class Case(Struct, omit_defaults=True, kw_only=True):
     @property
     def due_at(self) -> int | None:
         """The earliest deadline of the running clocks, past or ahead."""
-        return min((c.due for c in self.clocks if c.due is not None and c.since is not None), default=None)
+        earliest: int | None = None
+        for clock in self.clocks:
+            if clock.due is not None and clock.since is not None and (earliest is None or clock.due < earliest):
+                earliest = clock.due
+        return earliest
 
     def clock(self, name: str, level: int | None = None) -> Clock | None:
         """The running or paused clock of a name, and of a level if one is given."""

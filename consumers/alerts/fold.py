@@ -131,7 +131,14 @@ class _Board:
         for fact in step.facts:
             if type(fact) not in FOLDED:
                 continue
-            if isinstance(fact, facts.AlertRaised):
+            if isinstance(fact, facts.ClockStopped):  # the two of most steps first
+                self._end(step, fact, "resolved", "")
+            elif isinstance(fact, facts.NoticeGiven):
+                row = telling.row_of(step, fact)
+                self.notices.append(row)
+                if not row.daily and not self._waits(row):
+                    self.news.append((row, telling.TOLD, "", f"move {row.move}", step.at))
+            elif isinstance(fact, facts.AlertRaised):
                 self._raise(step, fact)
             elif isinstance(fact, facts.Acknowledged):
                 if fact.rung:
@@ -140,13 +147,6 @@ class _Board:
                 self._acknowledge(step, f"{step.case}|{fact.clock}.{fact.level}|{fact.cycle}|", fact.by, old=True)
             elif isinstance(fact, facts.AlertEnded):
                 self._end(step, fact, fact.how, fact.by)
-            elif isinstance(fact, facts.ClockStopped):
-                self._end(step, fact, "resolved", "")
-            elif isinstance(fact, facts.NoticeGiven):
-                row = telling.row_of(step, fact)
-                self.notices.append(row)
-                if not row.daily and not self._waits(row):
-                    self.news.append((row, telling.TOLD, "", f"move {row.move}", step.at))
 
     def _raise(self, step: facts.Step, fact: facts.AlertRaised) -> None:
         row = AlertRow(

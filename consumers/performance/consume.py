@@ -206,6 +206,6 @@ def take_in(connection: Connection, news: Sequence[facts.Step], *, note: bool) -
 
 def read_ends(connection: Connection, news: Iterable[facts.Step]) -> dict[str, OutcomeRow]:
     """The outcomes with which cases have ended so far that steps take up again."""
-    ids = {step.case for step in news if any(type(fact) is REOPENING for fact in step.facts)}
+    ids = {step.case for step in news if REOPENING in map(type, step.facts)}
     found = figures.read_ends(connection, ids, OutcomeRow.__struct_fields__) if ids else []
     return {row.case_id: row for row in (OutcomeRow(*each) for each in found)}

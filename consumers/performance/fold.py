@@ -115,7 +115,10 @@ class Contribution(Struct, frozen=True, array_like=True):
 
     def unit_of(self, clock: str, level: int) -> str:
         """The responsible unit of a clock that runs; empty: none was named."""
-        return next((each.unit for each in self.units if each[:2] == (clock, level)), "")
+        for each in self.units:
+            if each.clock == clock and each.level == level:
+                return each.unit
+        return ""
 
     def naming(self, clock: str, level: int, unit: str) -> "Contribution":
         """The same, with another responsible unit of a clock, or with none."""
@@ -126,7 +129,14 @@ class Contribution(Struct, frozen=True, array_like=True):
 
     def exempted_at(self, key: tuple[str, int, int, int]) -> int | None:
         """The arrival at which a missed deadline was exempted; None: it is not."""
-        return next((each.at for each in self.exempted if each[:4] == key), None)
+        for each in self.exempted:
+            if each[:4] == key:
+                return each.at
+        return None
+
+    def has_missed(self, key: tuple[str, int, int, int]) -> bool:
+        """Whether it missed a deadline."""
+        return self.lapses != () and any(lapse[:4] == key for lapse in self.lapses)
 
 
 class Figure(Struct, frozen=True):
@@ -255,6 +265,7 @@ def _add(cells: dict[Cell, int], changes: Iterable[Cell], value: int) -> None:
 
 
 def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place, held: Contribution) -> OutcomeRow:
+    key = _key(fact)
     return OutcomeRow(
         step.case,
         fact.clock,
@@ -282,22 +293,23 @@ def _outcome(step: facts.Step, fact: facts.ClockStopped, charged: Place, held: C
         fact.consumed,
         fact.claimed,
         held.unit_of(fact.clock, fact.level),
-        any(lapse[:4] == _key(fact) for lapse in held.lapses),
-        held.exempted_at(_key(fact)),
+        held.has_missed(key),
+        held.exempted_at(key),
     )
 
 
 def ended_in(row: OutcomeRow, contribution: Contribution) -> Iterator[Cell]:
     """What a clock counts by its end; of the whole case the end of the case, too. What contradicts a deadline stands
     before that in the same step, so what an ended case contributes stays as it is."""
-    place = Place(row.day, row.path, row.department, row.category, row.grp, row.post)
-    charged = place._replace(path=row.charged_path, department=row.charged_department, post=row.charged_post)
-    if row.claimed:
-        yield f"claimed:{row.clock}", charged
-    if row.result in UNFULFILLED:
-        yield f"{row.result}:{row.clock}", charged
+    if row.claimed or row.result in UNFULFILLED:
+        charged = Place(row.day, row.charged_path, row.charged_department, row.category, row.grp, row.charged_post)
+        if row.claimed:
+            yield f"claimed:{row.clock}", charged
+        if row.result in UNFULFILLED:
+            yield f"{row.result}:{row.clock}", charged
     if row.clock != TOTAL:
         return
+    place = Place(row.day, row.path, row.department, row.category, row.grp, row.post)
     ending, overdue = ENDINGS[row.why], contribution.overdue
     if ending != CLOSED:
         yield ending, place
@@ -337,11 +349,13 @@ def _without_exemption(contribution: Contribution, fact: facts.ClockFact) -> tup
 
 def charged_at(place: Place, unit: facts.Unit | None) -> Place:
     """Where something counts with which a unit is charged."""
-    return place if unit is None else place._replace(path=unit.path, department=unit.department, post=unit.post)
+    if unit is None:
+        return place
+    return Place(place.day, unit.path, unit.department, place.category, place.group, unit.post)
 
 
 def _lapsed(contribution: Contribution, fact: facts.ClockRung | facts.ClockStopped, place: Place) -> Contribution:
-    if any(lapse[:4] == _key(fact) for lapse in contribution.lapses):
+    if contribution.has_missed(_key(fact)):
         return contribution
     lapse = Lapse(*_key(fact), place, fact.charged)
     return replace(contribution, lapses=(*contribution.lapses, lapse))

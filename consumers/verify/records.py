@@ -28,7 +28,7 @@ from engine.policies import Policies
 from engine.slice import archiving
 from engine.slice.entering import activations_of, course_of, subjects_of
 from engine.slice.reads import DecodedRecord, decode_row, find_seen
-from engine.slice.types import SKIP, UNDECIDABLE, key_of, old_key_of, settled_stamp
+from engine.slice.types import SKIP, UNDECIDABLE, settled_stamp
 from engine.store import checks, inbox_table, inventory, sends, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, PartitionRow
@@ -196,8 +196,7 @@ def of_outcomes(
 ) -> Iterator[Finding]:
     """Records and their arrivals held against their rows in `seen`, which may be missing of those of long ago; those
     that were not taken against the letters."""
-    keys = {key_of(r.row.partition, r.body.event) for r, _ in decided if r.body is not None}
-    keys |= {old_key_of(key) for key in keys}
+    keys = {key for record, _ in decided for key in record.keys or ()}
     seen = {row.key: row for row in slices.read_seen(connection, sorted(keys))} if keys else {}
     refused = set[str]()
     for record, arrival in decided:
@@ -206,10 +205,10 @@ def of_outcomes(
         passed = row.kind != "tick" and (SKIP in verdict or UNDECIDABLE in verdict)
         if passed or (body is None and row.kind not in NO_EVENTS):
             refused.add(name)
-        if passed or body is None:
+        if passed or body is None or record.keys is None:
             continue
-        found, sent = find_seen(seen, row.partition, body), digests.all_of(body)
-        first = (own := hash(key_of(row.partition, body.event))) not in arrivals.keys
+        found, sent = find_seen(seen, record), digests.all_of(body)
+        first = (own := hash(record.keys[0])) not in arrivals.keys
         arrivals.keys.add(own)
         if found is None and arrival >= arrivals.since:
             yield "seen", f"{body.event.source} {body.event.id} (record {name})", "a row with what became of it", "none"

@@ -102,7 +102,7 @@ def case_row(case: Case, partition: int, due: int | None) -> CaseRow:
 
 def shared_rows(case: Case) -> list[SharedWorkRow]:
     """Who may act on a case, if several may: whoever holds it, and levels that owe a check on site."""
-    works = work_on(case)
+    works = work_on(case) if case.passed else ()  # only a check whose turn has passed is a second work
     if len(works) < 2:
         return []
     return [SharedWorkRow(case.id, work.holder.level, work.holder.grid, due_of(case, work)) for work in works]

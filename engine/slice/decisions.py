@@ -148,10 +148,12 @@ class Decisions:
         """The refusal of a record at a position that speaks to a case that is archived, or lets its case go on in one;
         None: it does neither."""
         before = archiving.before_of(self.row, position)
+        if not before:
+            return None
         if self.reads.is_archived(id_, before):
             detail = "this case ended long ago and has been archived: open a new case, with a reference to it"
             return Refusal(Reason.ARCHIVED, "subject", detail)
-        if before and acts_on and home_of(acts_on) == home_of(id_) and self.reads.is_archived(acts_on, before):
+        if acts_on and home_of(acts_on) == home_of(id_) and self.reads.is_archived(acts_on, before):
             detail = "the case that would go on ended long ago and has been archived: name an open one"
             return Refusal(Reason.ARCHIVED, "data.into", detail)
         return None

@@ -10,7 +10,7 @@
    `verify` recounts them, are of one transaction.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from engine.store.rows import OpenCell, OpenCountRow
 from workflows.case import TOTAL, Case
@@ -25,8 +25,8 @@ def changes(cases: Iterable[tuple[int, Case | None, Case]]) -> list[OpenCountRow
     """What the counts change by: of each case its partition, what it was when the slice began, and what it is."""
     found = dict[OpenCell, int]()
     for partition, before, after in cases:
-        were = list(cells(before, partition)) if before is not None else []
-        are = list(cells(after, partition))
+        were = cells(before, partition) if before is not None else []
+        are = cells(after, partition)
         if were == are:
             continue
         for cell in were:
@@ -36,22 +36,24 @@ def changes(cases: Iterable[tuple[int, Case | None, Case]]) -> list[OpenCountRow
     return [OpenCountRow(*cell, value) for cell, value in sorted(found.items()) if value]
 
 
-def cells(case: Case, partition: int) -> Iterator[OpenCell]:
+def cells(case: Case, partition: int) -> list[OpenCell]:
     """The cells in which a case counts: none once it is over, while its report is awaited, or if no list shows it."""
     kind = DEFINITIONS.get(case.definition)
     if kind is None or case.closed is not None or kind.listed == "never":
-        return
+        return []
     name, group, owner = kind.name, case.group, case.owner
-    path = shown_path(case)
-    yield OpenCell(partition, name, "state", owner.level, case.state)
-    total = case.clock(TOTAL)
-    late = "none" if total is None or total.due is None else "missed" if total.breached else "ahead"
-    yield OpenCell(partition, name, "place", 0, "", path, owner.department, "", case.category, group, late)
+    path, total = shown_path(case), case.clock(TOTAL)
+    by_deadline = "none" if total is None or total.due is None else "missed" if total.breached else "ahead"
     missed = [c.due for c in case.clocks if c.breached and c.since is not None and c.due is not None]
     holder, unit = held_by(case), case.holdings[-1].unit if case.holdings else None
     held = unit.path if unit is not None else f"/{holder.grid}/"  # of an earlier release: it has not moved since
     late = "missed" if missed else "ahead"
-    yield OpenCell(partition, name, "holder", 0, "", held, holder.department, holder.post, "", "", late)
+    found = [
+        OpenCell(partition, name, "state", owner.level, case.state),
+        OpenCell(partition, name, "place", 0, "", path, owner.department, "", case.category, group, by_deadline),
+        OpenCell(partition, name, "holder", 0, "", held, holder.department, holder.post, "", "", late),
+    ]
     if missed:
         above = "/".join(path.split("/")[: LATE_DOWN_TO + 1]).rstrip("/") + "/"
-        yield OpenCell(partition, name, "late", path=above, grp=group, hour=min(missed) // HOUR_MS)
+        found.append(OpenCell(partition, name, "late", path=above, grp=group, hour=min(missed) // HOUR_MS))
+    return found

@@ -17,7 +17,7 @@ from engine.principals import OURS
 from engine.slice import archiving, entering, timeline
 from engine.slice.coming_up import active_since, newly_ending
 from engine.slice.decisions import Decisions, HomeCases
-from engine.slice.reads import DecodedRecord, SliceReads, heard_key
+from engine.slice.reads import DecodedRecord, SliceReads, find_seen, heard_key
 from engine.slice.types import FROM_EVER_MS, SKIP, UNDECIDABLE, Batch, Limits, news_in, settled_stamp
 from engine.slice.writes import SliceWrites, turn_of_record
 from engine.store.rows import ArrivalsRow, InboxRow, WaitingRow
@@ -164,6 +164,8 @@ class PartitionRun:
 
     def _stamp(self, row: InboxRow) -> int:
         """The stamp that counts for a record."""
+        if not self.reads.settlements:
+            return row.stamp
         return settled_stamp(row.stamp, self._verdict(self.row.position if self.batch.ticking else row.position))
 
     def _is_ahead(self, row: InboxRow, now: int) -> bool:
@@ -302,13 +304,13 @@ class PartitionRun:
         It gets the answer of the first arrival. The same key with another meaning is a conflict, and kept. A replayed
         dead letter is decided anew, and so is what was refused for want of room: there may be some now.
         """
-        first = self.reads.find_seen(self.row.partition, body)
+        first = find_seen(self.reads.seen, record)
         active = self.decisions.active
         window = active.options.duplicate_window_ms if active else 0
         before = archiving.before_of(self.row, self.row.position)
         while first is not None and first.arrival < before and self.reads.is_archived(first.case_id, before):
             del self.reads.seen[first.key]  # it may leave with its case
-            first = self.reads.find_seen(self.row.partition, body)
+            first = find_seen(self.reads.seen, record)
         if first is None or arrival - first.arrival > window or (body.letter and first.outcome == "refused"):
             return False
         sent = digests.all_of(body)

@@ -16,7 +16,7 @@ from msgspec import Struct
 from engine import failpoints
 from engine.policies import Policies
 from engine.slice import archiving
-from engine.slice.types import SKIP, UNDECIDABLE, Batch, key_of, keys_of, old_key_of
+from engine.slice.types import SKIP, UNDECIDABLE, Batch, keys_of
 from engine.store import archives, sends, slices, standing
 from engine.store.database import Connection
 from engine.store.rows import InboxRow, ParkedRow, PartitionRow, SeenKey, SeenRow
@@ -26,7 +26,7 @@ from schemas.partition import home_of
 from schemas.refusals import Reason, Refusal
 from workflows import case as cases
 from workflows.case import AWAITED, Case, Waiting
-from workflows.definitions import DEFINITIONS, born_by, comes_up
+from workflows.definitions import BEGINNING, DEFINITIONS, born_by, comes_up
 from workflows.parking import Room
 from workflows.policy.index import Policy
 from workflows.turn import Sent, decode_sent
@@ -35,7 +35,8 @@ from workflows.turn import Sent, decode_sent
 class DecodedRecord(Struct):
     """A record, decoded before anything is decided. One that cannot be decoded has a refusal instead.
 
-    `sent`: what a case of another home says.
+    `sent`: what a case of another home says. `keys`: those under which the event may be known, each slice asks for them
+    several times.
     """
 
     row: InboxRow
@@ -44,6 +45,7 @@ class DecodedRecord(Struct):
     refusal: Refusal | None = None
     failure: Exception | None = None  # of our own code: its case stands
     sent: Sent | None = None
+    keys: tuple[SeenKey, SeenKey] | None = None
 
 
 def decode_row(row: InboxRow) -> DecodedRecord:
@@ -59,13 +61,14 @@ def decode_row(row: InboxRow) -> DecodedRecord:
         body = decode_record(row.body)
     except (msgspec.DecodeError, ValueError):
         return DecodedRecord(row, refusal=Refusal(Reason.UNDECODABLE, "", "no event: only a door writes to the log"))
+    keys = keys_of(row.partition, body.event)
     try:
         data = decode_data(body.event) if body.event.type else None
     except Exception as error:
-        return DecodedRecord(row, body, failure=error)
+        return DecodedRecord(row, body, failure=error, keys=keys)
     if isinstance(data, Refusal):
-        return DecodedRecord(row, body, refusal=data)
-    return DecodedRecord(row, body, data)
+        return DecodedRecord(row, body, refusal=data, keys=keys)
+    return DecodedRecord(row, body, data, keys=keys)
 
 
 class SliceReads:
@@ -120,7 +123,7 @@ class SliceReads:
                     said.add(heard_key(record.sent))
                 elif record.body is None:
                     continue
-                if placed:  # of a record that is passed over the case may be what cannot be read
+                if placed and self.settlements:  # of a record that is passed over the case may be what cannot be read
                     verdict = self.verdict(partition, batch.row.position if batch.ticking else record.row.position)
                     if SKIP in verdict or UNDECIDABLE in verdict:
                         continue
@@ -131,9 +134,10 @@ class SliceReads:
                 assert record.body is not None
                 event = record.body.event
                 ids.add(event.subject)
-                keys.update(keys_of(partition, event))
-                if record.data is not None and home_of(record.data.acts_on) == home_of(event.subject):
-                    ids.add(record.data.acts_on)
+                keys.update(record.keys or ())
+                acts_on = record.data.acts_on if record.data is not None else ""
+                if acts_on and home_of(acts_on) == home_of(event.subject):
+                    ids.add(acts_on)
                 nearby |= self.keys_nearby(record, register)
         locked = [batch.row for batch in batches]
         found, known = slices.lock_and_read(self.connection, locked, ids, nearby, sorted(keys))
@@ -285,10 +289,6 @@ class SliceReads:
             last = slices.read_last_arrival(self.connection, id_)
         return archiving.is_over(case, before, last, self.find_case)
 
-    def find_seen(self, partition: int, body: Record) -> SeenRow | None:
-        """What is known of an event."""
-        return find_seen(self.seen, partition, body)
-
     def neighbours(self, record: DecodedRecord, register: Policy | None) -> tuple[Case, ...]:
         """The open cases under a report's keys, or those of what would bear a case, as they stand within this slice."""
         keys = [] if register is None else keys_of_record(record, register)
@@ -318,14 +318,15 @@ class SliceReads:
         return self.settlements.get((partition, position), "").split() if self.settlements else []
 
 
-def find_seen(seen: Mapping[SeenKey, SeenRow], partition: int, body: Record) -> SeenRow | None:
+def find_seen(seen: Mapping[SeenKey, SeenRow], record: DecodedRecord) -> SeenRow | None:
     """What these rows know of an event: under its own key, or else in a row of a release that kept no home and actor.
 
     Such a row may be another actor's. A resend has the subject of its event, so the row speaks for its own case
     only, but to records of that release, which are answered as they were then.
     """
-    key = key_of(partition, body.event)
-    own, old = seen.get(key), seen.get(old_key_of(key))
+    body = record.body
+    assert body is not None and record.keys is not None
+    own, old = map(seen.get, record.keys)
     if own is None and old is not None and (not body.digests or old.case_id == body.event.subject):
         return old
     return own
@@ -402,8 +403,9 @@ def keys_of_record(record: DecodedRecord, register: Policy) -> list[str]:
         births = DEFINITIONS[send.bears].births if send.bears else {}
         keys = births[send.trigger].keys(send.data, None, register) if send.trigger in births else ()
         return [scoped(key, send.to) for key in keys]
-    if record.data is None or record.body is None:
+    if record.body is None or type(record.data) not in BEGINNING:
         return []
+    assert record.data is not None
     return keys_around(record.data, record.body.measured, record.body.event.subject, register)
 
 

@@ -21,7 +21,7 @@ from engine.slice.decisions import Decisions, HomeCases
 from engine.slice.entering import activations_of
 from engine.slice.reads import DecodedRecord, DueCases, SliceReads, decode_row
 from engine.slice.timeline import Timeline
-from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, TriedOut, firing_name, keys_of
+from engine.slice.types import SKIP, UNDECIDABLE, Limits, SliceResult, TriedOut, firing_name
 from engine.slice.writes import SliceWrites
 from engine.store import slices, standing
 from engine.store.database import Connection, Database
@@ -229,8 +229,7 @@ def read(
         record = InboxRow(row.partition, row.position, row.arrival, row.kind, row.principal, row.body)
         nearby = msgspec.json.decode(row.nearby, type=list[str]) if row.nearby else None
         waiting.append(WaitingRecord(row, decode_row(record), nearby))
-    events = [each.record.body.event for each in waiting if each.record.body is not None]
-    reads.read_seen({key for event in events for key in keys_of(stands.partition, event)})
+    reads.read_seen({key for each in waiting for key in each.record.keys or ()})
     reads.fetch({name for each in waiting for name in each.nearby or ()}, standing_too=True)
     unknown = [each.record for each in waiting if each.nearby is None]
     reads.read_neighbours(unknown, reads.policy(stands.pack) if stands.pack else None)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from engine.slice.as_rows import case_row, parked_letter, shared_rows, step_row
 from engine.slice.entering import Entering
 from engine.slice.open_counts import changes
-from engine.slice.reads import DecodedRecord, SliceReads, heard_key
-from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, key_of, old_key_of
+from engine.slice.reads import DecodedRecord, SliceReads, find_seen, heard_key
+from engine.slice.types import PENDING, Answer, Batch, Released, SliceCounts, old_key_of
 from engine.store import dead_letters, inbox_table, open_counts, sends, sent_files, slices, standing, writes
 from engine.store.dead_letters import DeadLetter, dead_letter
 from engine.store.rows import (
@@ -178,15 +178,15 @@ class SliceWrites:
     def remember(self, record: DecodedRecord, arrival: int, outcome: EventOutcome, number: int = 0) -> None:
         """Keep the outcome under the event's key, for the same event again. What was known of it adds its digests.
         `number`: its own among the outcomes of the partition, where it has one already."""
-        assert record.body is not None
+        assert record.body is not None and record.keys is not None
         row, event, refusal = record.row, record.body.event, outcome.refusal
-        before, sent = self.reads.find_seen(row.partition, record.body), digests.all_of(record.body)
+        before, sent = find_seen(self.reads.seen, record), digests.all_of(record.body)
         if before is not None and before.position > row.position:
             return  # this one has waited, and the same key came again beyond the window: that answer stands
         known = before.digest if before is not None and not set(sent).isdisjoint(before.digest.split()) else ""
-        key = key_of(row.partition, event)
+        key, old_key = record.keys
         if not record.body.digests:  # as its release kept it
-            key = before.key if before is not None else old_key_of(key)
+            key = before.key if before is not None else old_key
         self.reads.seen[key] = self.seen[key] = SeenRow(
             *key,
             digests.completed(known, sent) if known else " ".join(sent),
