@@ -246,10 +246,10 @@ class Engine:
         entered = self.enter_homes(now) + self.learn_days(now)
         late = {}
         for partition, due in self.partitions.next_due.items() if not self.wall.belief.doubt else ():
-            row = self.rows[partition]
-            if due is None or due >= now or row.halted or partition in self.wall.refused:
+            if due is None or due >= now:
                 continue
-            if not self.inbox.caught_up(partition, row.position):
+            row = self.rows[partition]
+            if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
                 continue
             at, distance = self.ticked.get(partition, (0, 0))
             if not at <= now < at + distance:  # a clock that went back does not hold the next tick up
@@ -312,9 +312,11 @@ class Engine:
         active: what is open is looked at again, as the pack says. The number of activations."""
         if self.wall.belief.doubt:
             return 0
-        news = list[Submission]()
+        news, rows = list[Submission](), self.rows
         for partition in sorted(self.heads):
-            row = self.rows[partition]
+            row = rows[partition]
+            if self._news.get(partition) == (row.packs, ()):  # its calendars know all that they ever will
+                continue
             if row.halted or partition in self.wall.refused or not self.inbox.caught_up(partition, row.position):
                 continue
             if self.next_news(partition, 0, now) is not None:

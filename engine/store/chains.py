@@ -9,7 +9,7 @@ from engine.chain_form import ACTS, LETTERS, STEPS, Link
 from engine.store import tables, writes
 from engine.store.database import Connection
 from engine.store.rows import AuditRow, LetterRow, StepRow
-from engine.store.sql import among, execute, fetch, is_sqlite, rows_as, text_of
+from engine.store.sql import among, execute, execute_many, fetch, is_sqlite, rows_as, text_of
 
 LINK = ", ".join(Link.__struct_fields__)
 STEP = StepRow.__struct_fields__
@@ -170,9 +170,9 @@ def salted(connection: Connection, salts: Sequence[tuple[str, str]]) -> dict[str
         SELECT s.token, s.salt, s.body, w.salt FROM {asked} CROSS JOIN sealed s
         WHERE s.token = w.token AND s.body <> ''{lock}"""
     found = {token: (salt, body, fresh) for token, salt, body, fresh in fetch(connection, sql, *values)}
-    for token, (salt, _, fresh) in sorted(found.items()):
-        if not salt:
-            execute(connection, "UPDATE sealed SET salt = ? WHERE token = ?", fresh, token)
+    new = [(fresh, token) for token, (salt, _, fresh) in sorted(found.items()) if not salt]
+    if new:
+        execute_many(connection, "UPDATE sealed SET salt = ? WHERE token = ?", new)
     return {token: (salt or fresh, body) for token, (salt, body, fresh) in found.items()}
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from engine.store.meta import read_meta, write_meta
-from engine.store.sql import execute
+from engine.store.sql import fetch
 
 WORDS = "clock_words"
 """Name in `meta` of what operators said about the clock: JSON, the latest last."""
@@ -36,7 +36,7 @@ class ClockWord(Struct, frozen=True):
 
 def read(connection: Connection) -> dict[int, int]:
     """The clock of each partition, in ms since 1970; 0 where nothing was ever decided."""
-    return {partition: clock for partition, clock in execute(connection, "SELECT partition, clock FROM partitions")}
+    return {partition: clock for partition, clock in fetch(connection, "SELECT partition, clock FROM partitions")}
 
 
 def read_words(connection: Connection) -> list[ClockWord]:

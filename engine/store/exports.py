@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sqlalchemy import Connection
 
 from engine.store.rows import StepRow
-from engine.store.sql import execute, text_of
+from engine.store.sql import execute, fetch, text_of
 
 
 def steps_sql(connection: Connection) -> str:
@@ -37,6 +37,5 @@ def steps_by_number(connection: Connection, page: int = 2000) -> Iterator[StepRo
 
 def steps_of(connection: Connection, case_id: str) -> list[StepRow]:
     """The steps of one case, from its first."""
-    return [
-        StepRow(*row) for row in execute(connection, f"{steps_sql(connection)} WHERE case_id = ? ORDER BY seq", case_id)
-    ]
+    sql = f"{steps_sql(connection)} WHERE case_id = ? ORDER BY seq"
+    return [StepRow(*row) for row in fetch(connection, sql, case_id)]

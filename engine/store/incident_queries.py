@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from engine.store.reading import case_term
 from engine.store.rows import InboxRow, SeenRow
-from engine.store.sql import among, execute, is_sqlite
+from engine.store.sql import among, execute, fetch, is_sqlite
 from workflows.case import Clock
 from workflows.definitions import DEFINITIONS
 from workflows.reading import READS_EVERYTHING, Readable
@@ -231,8 +231,7 @@ def clock_term(connection: Connection, instants: int) -> str:
 
 def read_case(connection: Connection, id_: str) -> str | None:
     """The body of a case."""
-    body: str | None = execute(connection, "SELECT body FROM cases WHERE id = ?", id_).scalar_one_or_none()
-    return body
+    return next((body for (body,) in fetch(connection, "SELECT body FROM cases WHERE id = ?", id_)), None)
 
 
 def read_cases(connection: Connection, ids: Collection[str]) -> dict[str, str]:
@@ -297,8 +296,8 @@ def read_waiting(connection: Connection, texts: Sequence[str], limit: int) -> li
 
 def read_active(connection: Connection) -> str | None:
     """The hash of the pack that is active in the first partition; None before the first activation."""
-    packs = execute(connection, "SELECT packs FROM partitions ORDER BY partition LIMIT 1").scalar_one_or_none()
-    activations: list[tuple[str, int]] = msgspec.json.decode(packs or "[]")
+    rows = fetch(connection, "SELECT packs FROM partitions ORDER BY partition LIMIT 1")
+    activations: list[tuple[str, int]] = msgspec.json.decode((rows[0][0] if rows else "") or "[]")
     return activations[-1][0] if activations else None
 
 

@@ -1,6 +1,5 @@
 """One case in full: where it stands, what its clocks say, who may do what next, and all that ever happened to it."""
 
-from collections.abc import Iterator
 from typing import Any, get_args
 
 import msgspec
@@ -30,7 +29,6 @@ from engine.views.present import Present, Reading, reading_of
 from engine.views.questions import BadQuestion, Unanswerable
 from schemas import facts
 from schemas.coordinates import UNITS
-from schemas.events import canonical
 from workflows import case as cases
 from workflows import exemptions, sla
 from workflows.case import Case, Clock, Missed, Proposal
@@ -275,6 +273,9 @@ def shown_case(
 ) -> IncidentDetail:
     """A case with all that is shown of it, as of an instant."""
     now, told = here.at, history_of(((step.seq, step.body) for step in steps), case, here.at)
+    history, codes = [history_step(step, names) for step in steps], dict[str, str]()
+    for each in history:
+        name_all([each.cause.actor, each.facts], names.register, codes)
     return IncidentDetail(
         **head_members(case, names, now),
         reported_by=names.post(case.by) if case.by else None,
@@ -317,11 +318,11 @@ def shown_case(
             )
             for early in case.parked
         ],
-        history=(history := [history_step(step, names) for step in steps]),
+        history=history,
         files=files,
         as_of=names.instant(now),
         reading=here.kind,
-        names=dict(named_in([(step.cause.actor, step.facts) for step in history], names)),
+        names=codes,
     )
 
 
@@ -429,16 +430,16 @@ def allowed(case: Case, rules: Policy) -> list[AllowedTrigger]:
         triggers = sorted({birth for each in kinds for birth in each.births.keys() - each.sends})
     else:
         triggers = sorted({definition.event_of(name) for name in definition.triggers(case.state)})
-    roles: dict[str, list[AllowedRole]] = {name: [] for name in triggers}
-    for row in rules.pack.roles:
-        fits = not (row.categories and case.category) or case.category in row.categories
-        if (
-            canonical(row.trigger) in roles
-            and fits
-            and (not case.definition or row.definition in ("", case.definition))
-        ):
-            roles[canonical(row.trigger)].append(AllowedRole(row.role, row.levels, row.scope, row.rule))
-    return [AllowedTrigger(name, f"gridpatrol.{name}.v1", by) for name, by in roles.items()]
+    found = list[AllowedTrigger]()
+    for name in triggers:
+        by = [
+            AllowedRole(row.role, row.levels, row.scope, row.rule)
+            for row in rules.role_rows_by_trigger.get(name, ())
+            if not (row.categories and case.category) or case.category in row.categories
+            if not case.definition or row.definition in ("", case.definition)
+        ]
+        found.append(AllowedTrigger(name, f"gridpatrol.{name}.v1", by))
+    return found
 
 
 # ---- the history --------------------------------------------------------------------------------------------
@@ -459,18 +460,17 @@ _INSTANTS = {
 """By a fact's name, which of its members are instants."""
 
 
-def named_in(value: object, names: Names) -> Iterator[tuple[str, str]]:
-    """The codes of posts, departments and grids anywhere in a value, those of a path too, and their names."""
+def name_all(value: object, register: Policy, found: dict[str, str]) -> None:
+    """Note the names of all posts, departments and grids whose codes stand anywhere in a value, in a path too."""
     if isinstance(value, str):
-        register = names.register
         for code in value.split("/"):
             if code in register.posts:
-                yield code, register.posts[code].title
+                found[code] = register.posts[code].title
             elif code in register.departments or code in register.grids:
-                yield code, (register.departments.get(code) or register.grids[code]).name
-    elif isinstance(value, (dict, list, tuple)):
+                found[code] = (register.departments.get(code) or register.grids[code]).name
+    elif isinstance(value, (dict, list)):
         for each in value.values() if isinstance(value, dict) else value:
-            yield from named_in(each, names)
+            name_all(each, register, found)
 
 
 def history_step(step: StepRow, names: Names) -> HistoryStep:

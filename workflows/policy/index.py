@@ -96,9 +96,12 @@ class Policy:
                     self._posts_of.setdefault(post.department, []).append(post.code)
         self._staff_of: dict[str, list[str]] = {}
         self.recipients: dict[Hashable, tuple[str, ...]] = {}  # `workflows.routing.recipients` keeps them here
+        self.role_rows_by_trigger: dict[str, list[RoleRow]] = {}  # by trigger, in the order of the pack
         self._role_rows: dict[tuple[str, str], list[RoleRow]] = {}
         for role_row in pack.roles:
-            self._role_rows.setdefault((canonical(role_row.trigger), role_row.role), []).append(role_row)
+            trigger = canonical(role_row.trigger)
+            self.role_rows_by_trigger.setdefault(trigger, []).append(role_row)
+            self._role_rows.setdefault((trigger, role_row.role), []).append(role_row)
         self._role_rows_of: dict[tuple[str, str, str], list[RoleRow]] = {}
         self._role_rows_at: dict[tuple[str, str, str, int], list[RoleRow]] = {}
         self._allowances: dict[tuple[str, str, str, int], int] = {}
