@@ -1,7 +1,6 @@
 """Long texts that SQLite keeps deflated: an event takes less than half of the room.
 
-A row of a table without rowid that has more than a quarter of a page takes a page of its own, so a step of 1.2 KB took
-4.2. A deflated text is a BLOB: the number of its dictionary, then raw deflate with that dictionary. Any other value is
+A deflated text is a BLOB: the number of its dictionary, then raw deflate with that dictionary. Any other value is
 the text itself, so rows of older releases are read as they stand, and a text that deflates badly stays as it is.
 Python reads and writes through `inflated` and `deflated`; SQL on SQLite has the function `inflated`, see
 `engine.store.sql.text_of`. PostgreSQL has no such function and keeps texts: there `verify` counts by SQL over bodies.

@@ -1,6 +1,10 @@
 """The tables, the same on SQLite and PostgreSQL.
 
 Bodies are canonical JSON as text, instants integer milliseconds UTC, days local YYYYMMDD, paths `/root/.../leaf/`.
+
+On SQLite a table of short rows is its own index. The large tables of long rows are not: a page that leads to others
+would hold no more than ten whole rows, so that an event wrote into two or three pages of each, and a row of more than a
+quarter of a page takes one of its own. The number of a line of the feed is SQLite's own number of the row.
 """
 
 from typing import Any
@@ -84,7 +88,6 @@ inbox = Table(
     _text("kind"),  # event, tick, pack, release, archive
     _text("principal"),
     _text("body"),
-    sqlite_with_rowid=False,
 )
 
 settlements = Table(
@@ -115,7 +118,6 @@ seen = Table(
     _big("decided"),  # which outcome of its partition this one is, in the order in which they were decided
     _big("decided_at"),  # arrival at which it was
     _text("principal"),  # who sent it; empty in a row of an earlier release
-    sqlite_with_rowid=False,
 )
 Index(
     "seen_source",
@@ -157,7 +159,6 @@ cases = Table(
     _text("reference"),  # the number of the sender's own record
     _text("reporter"),  # the post that reported it
     _text("campaign"),  # of the pack, of which it counts as a part
-    sqlite_with_rowid=False,
 )
 Index(
     "cases_next",
@@ -302,7 +303,6 @@ facts = Table(
     _text("cause"),
     _deflated("body", deflating.STEPS),
     _text("definition"),  # empty before the report of its case
-    sqlite_with_rowid=False,
 )
 Index("facts_case", facts.c.case_id, facts.c.seq)
 
@@ -700,7 +700,7 @@ Index(
 deliveries = Table(
     "deliveries",
     metadata,
-    _key("number", BigInteger),  # dense: the feed's own numbering
+    _key("number", BigInteger().with_variant(Integer, "sqlite")),  # dense: the feed's own numbering
     _text("alert"),
     _text("what"),  # firing, acknowledged, withdrawn, resolved
     _text("path"),
@@ -821,7 +821,6 @@ notices = Table(
     Column("not_before", BigInteger),
     Column("daily", Boolean, nullable=False, server_default=false()),
     _big("number"),  # of its line in the feed; 0: not told yet
-    sqlite_with_rowid=False,
 )
 Index("notices_raised", notices.c.raised_at, notices.c.id)
 Index(

@@ -184,7 +184,7 @@ def test_each_step_finds_its_event_by_the_key(place: Place) -> None:
         event.remove(connection, "before_cursor_execute", note)
         [(statement, values)] = asked
         plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
-    assert "SEARCH e USING PRIMARY KEY (partition=? AND source=? AND id=?)" in plan, plan
+    assert "SEARCH e USING INDEX sqlite_autoindex_seen_1 (partition=? AND source=? AND id=?)" in plan, plan
 
 
 class Edit(NamedTuple):
